@@ -1,0 +1,72 @@
+"""The words of the contract: every label, annotation, name, port and address, each spelled once.
+
+Goes in: nothing.
+Comes out: constants. Whoever needs one of these words imports it from here.
+"""
+
+# Keys that existing manifests carry. Never renamed.
+LABEL_ENABLED = "gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
+LABEL_ENABLED_VALUE = "True"  # exactly this; "true" and the rest leave the pod alone
+ANNOTATION_ROLE_ARN = "gkemulticloud.googleapis.com/aws-imds-emulator-role-arn"
+
+# Keys of our own, for something that a user of one pod needs.
+ANNOTATION_IMDS_VERSION = "imds-emulator/imds-version"
+ANNOTATION_REGION = "imds-emulator/region"
+ANNOTATION_REDIRECT = "imds-emulator/redirect"
+
+# On a Namespace: globs on the role ARN that its pods may ask for.
+ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
+
+IMDS_VERSIONS = ("v1", "v1-and-v2", "v2")
+IMDS_VERSION_DEFAULT = "v1"
+REDIRECT_MODES = ("iptables", "env")
+REDIRECT_MODE_DEFAULT = "iptables"
+
+# What the injection adds to a pod.
+REDIRECT_CONTAINER = "imds-redirect"
+EMULATOR_CONTAINER = "imds-emulator"
+TOKEN_VOLUME = "imds-emulator-token"  # noqa: S105 - the name of a volume
+TOKEN_DIRECTORY = "/var/run/secrets/imds-emulator"  # noqa: S105 - a path
+TOKEN_FILE = "token"  # noqa: S105 - a file name inside TOKEN_DIRECTORY
+CA_BUNDLE_FILE = "ca.crt"  # the file in TOKEN_DIRECTORY and the key in the ConfigMap
+
+# The emulator's own user; no image of a workload is likely to use it.
+EMULATOR_UID = 16925
+EMULATOR_GID = 16925
+
+# Listeners. The credential port is on loopback only, the health port never serves a credential.
+PORT_DEFAULT = 16925
+HEALTH_PORT_DEFAULT = 16926
+STARTUP_PATH = "/startupz"
+READY_PATH = "/readyz"
+LIVE_PATH = "/livez"
+METRICS_PATH = "/metrics"
+
+# Where clients look for the metadata service.
+# Source: EC2 User Guide, "Access instance metadata for an EC2 instance".
+IMDS_IPV4 = "169.254.169.254"
+IMDS_IPV6 = "fd00:ec2::254"
+IMDS_PORT = 80
+
+# Environment of `serve`. The AWS_ names are those of the AWS SDKs and Tools Reference Guide.
+ENV_ROLE_ARN = "AWS_ROLE_ARN"
+ENV_TOKEN_FILE = "AWS_WEB_IDENTITY_TOKEN_FILE"  # noqa: S105 - a variable's name
+ENV_SESSION_NAME = "AWS_ROLE_SESSION_NAME"
+ENV_REGION = "AWS_REGION"
+ENV_STS_ENDPOINT = "AWS_ENDPOINT_URL_STS"
+ENV_USE_FIPS = "AWS_USE_FIPS_ENDPOINT"
+ENV_CA_BUNDLE = "AWS_CA_BUNDLE"
+ENV_HTTPS_PROXY = "HTTPS_PROXY"
+ENV_NO_PROXY = "NO_PROXY"
+ENV_POD_NAME = "POD_NAME"
+ENV_POD_NAMESPACE = "POD_NAMESPACE"
+ENV_PORT = "IMDS_EMULATOR_PORT"
+ENV_HEALTH_PORT = "IMDS_EMULATOR_HEALTH_PORT"
+ENV_IMDS_VERSION = "IMDS_EMULATOR_IMDS_VERSION"
+ENV_DURATION_SECONDS = "IMDS_EMULATOR_DURATION_SECONDS"
+ENV_STARTUP_SECONDS = "IMDS_EMULATOR_STARTUP_SECONDS"
+
+# What the SDKs read in place of 169.254.169.254 (the `env` redirect mode).
+ENV_SERVICE_ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+
+DEFAULT_AUDIENCE = "sts.amazonaws.com"
