@@ -1,27 +1,56 @@
 # Each target runs one command; the logic is in Python.
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-path lock unit check
+.PHONY: help demo test unit check render images cluster cluster-down test-cluster conformance bench venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256sum | cut -c1-12)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.complete
+MODE ?= webhook
 export PYTHONPATH := src:.
-export PATH := $(VENV)/bin:$(PATH)
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-$(READY):
-	@sh tests/tools/venv.sh $(VENV) requirements.lock
+demo: $(READY) ## The main job on a real cluster (MODE=webhook or policy)
+	$(PY) -m tests.demo --mode $(MODE)
+
+test: check images cluster ## Every test, on a real cluster
+	$(PY) -m pytest tests
+
+unit: $(READY) ## Tests of the pure parts, in seconds
+	$(PY) -m pytest tests/unit -q
+
+check: $(READY) ## Lint, types, direction of imports, generated files
+	$(PY) -m tests.check
+
+render: $(READY) ## Write chart and kustomize files from the templates
+	$(PY) -m emulator render
+
+images: $(READY) ## Build both images, with docker, podman or buildah
+	$(PY) -m tests.images build
+
+cluster: $(READY) ## A real Kubernetes: kind, or its components on this machine
+	$(PY) -m tests.cluster up
+
+cluster-down: $(READY) ## End it, and leave nothing behind
+	$(PY) -m tests.cluster down
+
+test-cluster: images ## Tests on the cluster of KUBECONFIG
+	$(PY) -m pytest tests/e2e --kubeconfig $(KUBECONFIG)
+
+conformance: $(READY) ## Every AWS client in every IMDS mode
+	$(PY) -m tests.conformance
+
+bench: $(READY) ## Memory, start and requests against a floor and a peer
+	$(PY) -m tests.bench
 
 venv: $(READY) ## The development environment, in the cache
+$(READY):
+	@sh tests/tools/venv.sh $(VENV) requirements.lock
 
 venv-path:
 	@echo $(VENV)
 
 lock: $(READY) ## Pin the development environment anew
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev -o requirements.lock
-
-unit: $(READY) ## Tests of the pure parts, in seconds
-	$(PY) -m pytest tests/unit -q
+	$(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --group dev -o requirements.lock

@@ -1,0 +1,78 @@
+"""Reads a cluster as the user of the kubeconfig, for `check`: paths in, decoded JSON out.
+
+Goes in: a kubeconfig context. Comes out: plain dicts; `Unreadable` for what the API server does not give.
+The package `kubernetes` brings authentication in all its forms; its typed models are not used.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+
+class Unreadable(Exception):  # noqa: N818 - it is an answer as much as an error
+    """The API server gave no answer, or another than 2xx: `status` (0 without an answer) and `message`."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class Cluster(Protocol):
+    """What the checks need of a cluster."""
+
+    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - decoded JSON, or text
+        """Return the decoded answer to a GET of `path`; raises Unreadable."""
+
+    def create(self, path: str, body: dict[str, Any], **query: str) -> Any:  # noqa: ANN401
+        """Return the decoded answer to a POST of `body`; raises Unreadable."""
+
+
+class KubeconfigCluster:
+    """The cluster of a kubeconfig context (None: the current one). Raises Unreadable if there is none."""
+
+    def __init__(self, context: str | None) -> None:
+        try:
+            from kubernetes import client, config, dynamic  # noqa: PLC0415 - absent from the images
+        except ImportError as error:
+            raise Unreadable(
+                0, "the package `kubernetes` is not installed: pip install 'imds-emulator[cli]'"
+            ) from error
+        try:
+            config.load_kube_config(context=context)  # type: ignore[no-untyped-call]
+            self._client = dynamic.DynamicClient(client.ApiClient())  # type: ignore[no-untyped-call]
+        except Exception as error:  # the package raises many kinds: no file, bad YAML, no answer
+            raise Unreadable(0, _first_line(error)) from error
+
+    def get(self, path: str, **query: str) -> Any:  # noqa: ANN401
+        """Return the decoded answer to a GET of `path`; raises Unreadable."""
+        return self._request("get", path, None, query)
+
+    def create(self, path: str, body: dict[str, Any], **query: str) -> Any:  # noqa: ANN401
+        """Return the decoded answer to a POST of `body`; raises Unreadable."""
+        return self._request("post", path, body, query)
+
+    def _request(self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, str]) -> Any:  # noqa: ANN401
+        try:
+            answer = self._client.request(method, path, body=body, query_params=list(query.items()), serialize=False)
+        except Exception as error:
+            status = getattr(error, "status", None) or 0
+            raise Unreadable(status, _status_message(error)) from error
+        text = answer.data.decode()
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+
+
+def _status_message(error: Exception) -> str:
+    """Return the message of the Status object that the API server sent, or the error's first line."""
+    try:
+        return str(json.loads(getattr(error, "body", "") or "")["message"])
+    except (ValueError, KeyError, TypeError):
+        return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

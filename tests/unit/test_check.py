@@ -1,0 +1,217 @@
+"""`check` says of each thing on a pod's way whether it is right, and if not, what to do."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from emulator import check, check_cluster, check_pod, names
+from emulator.cluster_client import Unreadable
+from emulator.findings import Finding, as_text, failed, ok
+
+ARN = "arn:aws:iam::123456789012:role/app-role"
+POD_PATH = "/api/v1/namespaces/team-a/pods/app"
+GROUP = "/apis/admissionregistration.k8s.io"
+
+
+class FakeCluster:
+    """An API server that knows these answers by path; an Unreadable among them is raised."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        self.answers = answers
+
+    def get(self, path: str, **_: str) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return the answer for `path`, 404 if there is none."""
+        answer = self.answers.get(path, Unreadable(404, f"{path} not found"))
+        if isinstance(answer, Unreadable):
+            raise answer
+        return answer
+
+    def create(self, path: str, body: dict[str, Any], **query: str) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return the answer for a POST; only dry runs are expected."""
+        assert query == {"dryRun": "All"}
+        answer = self.answers["POST " + path]
+        if isinstance(answer, Unreadable):
+            raise answer
+        return answer(body)
+
+
+def injected_pod(**emulator_status: Any) -> dict[str, Any]:  # noqa: ANN401 - parts of a Pod
+    """Return a pod as it is after admission, with this status of its emulator."""
+    return {
+        "metadata": {
+            "name": "app",
+            "namespace": "team-a",
+            "labels": {names.LABEL_ENABLED: "True"},
+            "annotations": {names.ANNOTATION_ROLE_ARN: ARN},
+        },
+        "spec": {
+            "serviceAccountName": "app",
+            "initContainers": [{"name": names.REDIRECT_CONTAINER}, {"name": names.EMULATOR_CONTAINER}],
+            "containers": [{"name": "app"}],
+        },
+        "status": {
+            "initContainerStatuses": [
+                {"name": names.REDIRECT_CONTAINER, "state": {"terminated": {"exitCode": 0}}},
+                {"name": names.EMULATOR_CONTAINER, **emulator_status},
+            ]
+        },
+    }
+
+
+def test_healthy_pod(capsys: pytest.CaptureFixture[str]) -> None:
+    """All lines are ok and the status is 0."""
+    cluster = FakeCluster({POD_PATH: injected_pod(ready=True)})
+    status = check.main(["pod", "app", "-n", "team-a", "-o", "json"], cluster)
+
+    expected = ["ok"] * 5
+    assert (status, [line["state"] for line in json.loads(capsys.readouterr().out)]) == (0, expected)
+
+
+@pytest.mark.parametrize("value", ["true", "yes", None])
+def test_label_that_does_not_count(value: str | None) -> None:
+    """Only "True" turns the emulator on; the value that is there is shown (C24)."""
+    pod = injected_pod()
+    pod["metadata"]["labels"] = {names.LABEL_ENABLED: value} if value else None
+    found = check_pod.label(pod)
+
+    seen = f'"{value}"' if value else "absent"
+    assert (found.state, found.seen) == ("failed", f"{names.LABEL_ENABLED} is {seen}")
+
+
+@pytest.mark.parametrize("code", list(check_pod.STS_REMEDIES))
+def test_sts_refusal(code: str) -> None:
+    """The STS code in the emulator's log is named, with the remedy for that code."""
+    running = {"ready": False, "state": {"running": {}}}
+    log = f"level=error event=exchange code={code}\n"
+    cluster = FakeCluster({POD_PATH: injected_pod(**running), f"{POD_PATH}/log": log})
+    found = check_pod.findings(cluster, "team-a", "app")[-1]
+
+    remedy = check_pod.STS_REMEDIES[code].format(namespace="team-a", account="app")
+    assert found == failed("credentials", f"STS answers {code}", remedy)
+
+
+def test_redirect_that_failed() -> None:
+    """The init container's own last word is repeated."""
+    pod = injected_pod(ready=False)
+    terminated = {"exitCode": 1, "message": "no NET_ADMIN"}
+    pod["status"]["initContainerStatuses"][0]["state"] = {"terminated": terminated}
+    found = check_pod.redirect(pod)
+
+    assert (found.state, found.seen) == ("failed", "exit code 1: no NET_ADMIN")
+
+
+def test_bypass() -> None:
+    """A variable that makes an SDK pass the metadata service by is a warning that names container and variable."""
+    pod = injected_pod(ready=True)
+    pod["spec"]["containers"][0]["env"] = [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]
+    found = check_pod.bypasses(pod)
+
+    assert [(line.state, line.subject, line.seen) for line in found] == [
+        ("warning", "container app", "sets AWS_EC2_METADATA_DISABLED")
+    ]
+
+
+def ca_bundle(ends: datetime) -> str:
+    """Return a base64 PEM of a CA certificate that ends then."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ca")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(ends - timedelta(days=400))
+        .not_valid_after(ends)
+        .sign(key, hashes.SHA256())
+    )
+    from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
+
+    return base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
+
+
+@pytest.mark.parametrize(("days", "state"), [(-1, "failed"), (3, "warning"), (300, "ok")])
+def test_certificate(days: int, state: str) -> None:
+    """An expired CA fails, one near its end is a warning."""
+    bundle = ca_bundle(datetime.now(UTC) + timedelta(days=days, hours=1 if days > 0 else 0))
+    found = check_cluster.certificate({"name": "w", "clientConfig": {"caBundle": bundle}})
+
+    assert found.state == state
+
+
+def test_dry_run_tells_an_uninjected_pod() -> None:
+    """A labelled pod that would be admitted without emulator is a failure, not a success (rule 1)."""
+    cluster = FakeCluster({"POST /api/v1/namespaces/team-a/pods": lambda pod: pod})
+    found = check_cluster.dry_run(cluster, "team-a")
+
+    assert found.state == "failed"
+    assert "it would take the node's role" in found.seen
+
+
+def test_dry_run_repeats_the_refusal() -> None:
+    """What the API server says is repeated."""
+    cluster = FakeCluster({"POST /api/v1/namespaces/team-a/pods": Unreadable(403, "no room")})
+    found = check_cluster.dry_run(cluster, "team-a")
+
+    assert (found.state, found.seen) == ("failed", "no room")
+
+
+def issuer_cluster() -> FakeCluster:
+    """Return a cluster whose issuer is https://issuer.example and whose key is k1."""
+    return FakeCluster(
+        {
+            "/.well-known/openid-configuration": {"issuer": "https://issuer.example"},
+            "/openid/v1/jwks": json.dumps({"keys": [{"kid": "k1"}]}),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("public_keys", "state"), [(["k1"], "ok"), (["k0", "k1"], "ok"), (["k0"], "failed"), (None, "failed")]
+)
+def test_issuer(public_keys: list[str] | None, state: str) -> None:
+    """The issuer is right when its public documents hold the cluster's own keys."""
+
+    def fetch(url: str) -> bytes:
+        if public_keys is None:
+            raise OSError("no route")
+        if url.endswith("/openid-configuration"):
+            return json.dumps({"issuer": "https://issuer.example", "jwks_uri": "https://issuer.example/keys"}).encode()
+        return json.dumps({"keys": [{"kid": key} for key in public_keys]}).encode()
+
+    assert check_cluster.issuer(issuer_cluster(), fetch).state == state
+
+
+@pytest.mark.parametrize(
+    ("minor", "state"), [("23", "failed"), ("24", "warning"), ("28+", "warning"), ("29", "ok"), ("37", "ok")]
+)
+def test_api_version(minor: str, state: str) -> None:
+    """1.24 is the oldest, 1.29 the first with native sidecars; vendors write a plus sign."""
+    cluster = FakeCluster({"/version": {"major": "1", "minor": minor, "gitVersion": f"v1.{minor}.0"}})
+
+    assert check_cluster.api_version(cluster).state == state
+
+
+def test_nothing_installed() -> None:
+    """A cluster without webhook and policy says so, also where the policy API is not served."""
+    cluster = FakeCluster({f"{GROUP}/v1/mutatingwebhookconfigurations": {"items": []}})
+
+    assert [found.state for found in check_cluster.admission(cluster)] == ["failed"]
+
+
+def test_text_has_colour_only_when_asked() -> None:
+    """Escapes appear on a terminal alone; the remedy stands under its line."""
+    found = [ok("a", "b"), Finding("c", "failed", "d", "e")]
+
+    assert as_text(found, coloured=False) == "ok       a: b\nFAILED   c: d\n         -> e"
+    assert "\033[" in as_text(found, coloured=True)
+
+
+def test_pod_without_name(capsys: pytest.CaptureFixture[str]) -> None:
+    """`check pod` without a name is a usage error."""
+    assert check.main(["pod"], FakeCluster({})) == 2
+    assert "give its NAME" in capsys.readouterr().err
