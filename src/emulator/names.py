@@ -65,6 +65,11 @@ ENV_HEALTH_PORT = "IMDS_EMULATOR_HEALTH_PORT"
 ENV_IMDS_VERSION = "IMDS_EMULATOR_IMDS_VERSION"
 ENV_DURATION_SECONDS = "IMDS_EMULATOR_DURATION_SECONDS"
 ENV_STARTUP_SECONDS = "IMDS_EMULATOR_STARTUP_SECONDS"
+# Seconds to go on serving after SIGTERM: 0 ends at once (a native sidecar is ended last), else the pod's grace period.
+ENV_SERVE_AFTER_SIGTERM_SECONDS = "IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS"
+# What one pod asks for, from its annotations by the downward API; where not empty, they win over the chart's.
+ENV_POD_REGION = "IMDS_EMULATOR_POD_REGION"
+ENV_POD_IMDS_VERSION = "IMDS_EMULATOR_POD_IMDS_VERSION"
 
 # What the SDKs read in place of 169.254.169.254 (the `env` redirect mode).
 ENV_SERVICE_ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"

@@ -1,0 +1,79 @@
+"""The partitions of AWS: which regions, which DNS suffix, which STS host belong together.
+
+Goes in: the name of a partition, as the second field of an ARN has it, and a region.
+Comes out: a `Partition`; ValueError for a name that AWS does not have.
+"""
+
+# Source: botocore's data/partitions.json and data/endpoints.json, with which a test compares every row.
+
+DIGITS = frozenset("0123456789")
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
+
+
+class Partition:
+    """One partition. `region_prefixes`: what its regions' names have before the last two dashes."""
+
+    __slots__ = ("default_region", "dns_suffix", "fips_host_label", "name", "region_prefixes")
+
+    def __init__(
+        self,
+        name: str,
+        dns_suffix: str,
+        default_region: str,
+        region_prefixes: tuple[str, ...],
+        fips_host_label: str = "sts-fips",
+    ) -> None:
+        self.name = name
+        self.dns_suffix = dns_suffix
+        self.default_region = default_region
+        self.region_prefixes = region_prefixes
+        self.fips_host_label = fips_host_label
+
+    @property
+    def region_pattern(self) -> str:
+        """A regular expression, for RE2 and Python alike, that this partition's regions match."""
+        return f"^({'|'.join(self.region_prefixes)})-[a-z]+-[0-9]+$"
+
+    def has_region(self, region: str) -> bool:
+        """Tell whether `region` is named as this partition's regions are; new ones need no new release."""
+        prefix, _, rest = region.rpartition("-")
+        prefix, _, area = prefix.rpartition("-")
+        return (
+            prefix in self.region_prefixes
+            and area != ""
+            and LETTERS.issuperset(area)
+            and rest != ""
+            and DIGITS.issuperset(rest)
+        )
+
+    def sts_host(self, region: str, *, fips: bool) -> str:
+        """Return the host of the region's STS; in GovCloud the plain endpoint is the FIPS one."""
+        return f"{self.fips_host_label if fips else 'sts'}.{region}.{self.dns_suffix}"
+
+
+PARTITIONS = {
+    row.name: row
+    for row in (
+        Partition("aws", "amazonaws.com", "us-east-1", ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx")),
+        Partition("aws-cn", "amazonaws.com.cn", "cn-northwest-1", ("cn",)),
+        Partition("aws-us-gov", "amazonaws.com", "us-gov-west-1", ("us-gov",), fips_host_label="sts"),
+        Partition("aws-iso", "c2s.ic.gov", "us-iso-east-1", ("us-iso",)),
+        Partition("aws-iso-b", "sc2s.sgov.gov", "us-isob-east-1", ("us-isob",)),
+        Partition("aws-iso-e", "cloud.adc-e.uk", "eu-isoe-west-1", ("eu-isoe",)),
+        Partition("aws-iso-f", "csp.hci.ic.gov", "us-isof-south-1", ("us-isof",)),
+        Partition("aws-eusc", "amazonaws.eu", "eusc-de-east-1", ("eusc-de",)),
+    )
+}
+
+
+def partition(name: str) -> Partition:
+    """Return the partition of that name; ValueError lists the names there are."""
+    try:
+        return PARTITIONS[name]
+    except KeyError:
+        raise ValueError(f"{name!r} is no partition of AWS; expected one of {', '.join(PARTITIONS)}") from None
+
+
+def region_fits(partition_name: str, region: str) -> bool:
+    """Tell whether a region belongs to the partition of an ARN."""
+    return partition(partition_name).has_region(region)

@@ -1,0 +1,234 @@
+"""What a process is told by its environment: the one reader of environment variables.
+
+Goes in: a mapping of names to texts; an empty text is as good as none.
+Comes out: settings, checked; or SettingsError with one line that names variable, value and remedy.
+"""
+
+# Imported by the sidecar, which pays in memory for each module: no `os`, no `typing`, no `dataclasses`.
+
+from emulator import names
+from emulator.arn import RoleArn, parse_role_arn
+from emulator.partitions import partition
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DURATION_DEFAULT_SECONDS = 3600
+DURATION_SECONDS = (900, 43200)  # STS API Reference, AssumeRoleWithWebIdentity, DurationSeconds
+STARTUP_DEFAULT_SECONDS = 60
+STARTUP_SECONDS = (0, 3600)
+SERVE_AFTER_SIGTERM_SECONDS = (0, 86400)
+PORTS = (1, 65535)
+SESSION_NAME_LENGTH = (2, 64)  # STS API Reference, AssumeRoleWithWebIdentity, RoleSessionName
+SESSION_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-")
+SESSION_NAME_OF_NO_POD = "imds-emulator"
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one line that names it, its value and the remedy."""
+
+
+class ServeSettings:
+    """What `serve` is told. Hosts and paths are as given, `sts_url` is the endpoint that follows from them."""
+
+    __slots__ = (
+        "ca_bundle",
+        "duration_seconds",
+        "health_port",
+        "https_proxy",
+        "imds_version",
+        "no_proxy",
+        "pod_name",
+        "pod_namespace",
+        "port",
+        "region",
+        "role",
+        "serve_after_sigterm_seconds",
+        "session_name",
+        "startup_seconds",
+        "sts_url",
+        "token_file",
+    )
+
+    role: RoleArn
+    token_file: str
+    session_name: str
+    region: str
+    sts_url: str
+    ca_bundle: str
+    https_proxy: str
+    no_proxy: str
+    pod_name: str
+    pod_namespace: str
+    port: int
+    health_port: int
+    imds_version: str
+    duration_seconds: int
+    startup_seconds: int
+    serve_after_sigterm_seconds: int
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of this process; `os.environ` would cost the sidecar the module `os`."""
+    import posix  # noqa: PLC0415 - not for those who pass a mapping
+
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in posix.environ.items()}
+
+
+def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
+    """Return the settings of `serve`; raises SettingsError."""
+    settings = ServeSettings()
+    settings.role = _role(environ)
+    settings.token_file = required(environ, names.ENV_TOKEN_FILE, "set it to the file of the projected token")
+    settings.pod_name = text(environ, names.ENV_POD_NAME)
+    settings.pod_namespace = text(environ, names.ENV_POD_NAMESPACE)
+    settings.session_name = _session_name(environ)
+    settings.region = _region(environ, settings.role)
+    settings.sts_url = _sts_url(environ, settings.role, settings.region)
+    settings.ca_bundle = text(environ, names.ENV_CA_BUNDLE)
+    settings.https_proxy = _https_proxy(environ)
+    settings.no_proxy = text(environ, names.ENV_NO_PROXY) or text(environ, names.ENV_NO_PROXY.lower())
+    settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
+    settings.health_port = integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS)
+    if settings.port == settings.health_port:
+        raise wrong(names.ENV_HEALTH_PORT, str(settings.port), f"it is {names.ENV_PORT} too; give each its own port")
+    settings.imds_version = choice(
+        environ,
+        names.ENV_POD_IMDS_VERSION if text(environ, names.ENV_POD_IMDS_VERSION) else names.ENV_IMDS_VERSION,
+        names.IMDS_VERSION_DEFAULT,
+        names.IMDS_VERSIONS,
+    )
+    settings.duration_seconds = integer(environ, names.ENV_DURATION_SECONDS, DURATION_DEFAULT_SECONDS, DURATION_SECONDS)
+    settings.startup_seconds = integer(environ, names.ENV_STARTUP_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS)
+    settings.serve_after_sigterm_seconds = integer(
+        environ, names.ENV_SERVE_AFTER_SIGTERM_SECONDS, 0, SERVE_AFTER_SIGTERM_SECONDS
+    )
+    return settings
+
+
+def text(environ: "Mapping[str, str]", name: str) -> str:
+    """Return the variable without white space around it, "" if it is not set."""
+    return environ.get(name, "").strip()
+
+
+def required(environ: "Mapping[str, str]", name: str, remedy: str) -> str:
+    """Return the variable, which must not be empty."""
+    value = text(environ, name)
+    if not value:
+        raise SettingsError(f"{name} is not set: {remedy}")
+    return value
+
+
+def integer(environ: "Mapping[str, str]", name: str, default: int, bounds: tuple[int, int]) -> int:
+    """Return the variable as a number within `bounds`, both included."""
+    value = text(environ, name)
+    if not value:
+        return default
+    low, high = bounds
+    if not (value.isascii() and value.isdigit() and len(value) <= len(str(high)) and low <= int(value) <= high):
+        raise wrong(name, value, f"give a whole number from {low} to {high}")
+    return int(value)
+
+
+def choice(environ: "Mapping[str, str]", name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the variable, which must be one of `choices`."""
+    value = text(environ, name) or default
+    if value not in choices:
+        raise wrong(name, value, f"give one of {', '.join(choices)}")
+    return value
+
+
+def boolean(environ: "Mapping[str, str]", name: str) -> bool:
+    """Return the variable as the AWS SDKs read theirs: true or false in any case, false if not set."""
+    value = text(environ, name)
+    if value.lower() not in ("", "true", "false"):
+        raise wrong(name, value, "give true or false")
+    return value.lower() == "true"
+
+
+def wrong(name: str, value: str, remedy: str) -> SettingsError:
+    """Return the error for a variable that is set to something that can't be used."""
+    return SettingsError(f"{name}={value!r} is wrong: {remedy}")
+
+
+def _role(environ: "Mapping[str, str]") -> RoleArn:
+    value = required(
+        environ, names.ENV_ROLE_ARN, f"set it to a role's ARN (in a pod: annotation {names.ANNOTATION_ROLE_ARN})"
+    )
+    try:
+        role = parse_role_arn(value)
+        partition(role.partition)
+    except ValueError as error:
+        raise SettingsError(f"{names.ENV_ROLE_ARN} is wrong: {error}") from None
+    return role
+
+
+def _region(environ: "Mapping[str, str]", role: RoleArn) -> str:
+    """Return the region of the STS endpoint: the pod's, the chart's, else the default of the ARN's partition."""
+    name = names.ENV_POD_REGION if text(environ, names.ENV_POD_REGION) else names.ENV_REGION
+    home = partition(role.partition)
+    region = text(environ, name) or home.default_region
+    if not home.has_region(region):
+        raise wrong(name, region, f"{role.text} needs a region of {home.name}, such as {home.default_region}")
+    return region
+
+
+def _sts_url(environ: "Mapping[str, str]", role: RoleArn, region: str) -> str:
+    fips = boolean(environ, names.ENV_USE_FIPS)
+    url = text(environ, names.ENV_STS_ENDPOINT)
+    if not url:
+        return f"https://{partition(role.partition).sts_host(region, fips=fips)}"
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    if scheme.lower() != "https" or not _is_authority(authority) or any(c in rest for c in "?# "):
+        raise wrong(names.ENV_STS_ENDPOINT, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
+    return url
+
+
+def _https_proxy(environ: "Mapping[str, str]") -> str:
+    """Return the proxy's URL; like curl and botocore the lower-case name is read too."""
+    name = names.ENV_HTTPS_PROXY
+    value = text(environ, name) or text(environ, name.lower())
+    scheme, separator, rest = value.rpartition("://")
+    authority = rest.rstrip("/").rpartition("@")[2]
+    if value and (scheme.lower() not in ("", "http") or (separator and not scheme) or not _is_authority(authority)):
+        # The value may hold a password: it is not repeated.
+        raise SettingsError(f"{name} is wrong: give http://[USER:PASSWORD@]HOST[:PORT], a proxy that knows CONNECT")
+    return value
+
+
+def _is_authority(authority: str) -> bool:
+    """Tell whether this is HOST, HOST:PORT or either with an IPv6 address in brackets."""
+    host, separator, port = authority.rpartition(":")
+    if not separator or authority.endswith("]"):
+        host, port = authority, "443"
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1].replace(":", "0")
+    return bool(host) and host.isascii() and host.isprintable() and not set(host) & set(":/@[] \\") and port.isdigit()
+
+
+def _session_name(environ: "Mapping[str, str]") -> str:
+    """Return the session's name: the one given, else NAMESPACE.POD, shortened with a digest if it is too long."""
+    shortest, longest = SESSION_NAME_LENGTH
+    given = text(environ, names.ENV_SESSION_NAME)
+    if given:
+        if not (shortest <= len(given) <= longest and SESSION_NAME_CHARACTERS.issuperset(given)):
+            raise wrong(
+                names.ENV_SESSION_NAME, given, f"give {shortest} to {longest} characters of A-Z a-z 0-9 _+=,.@-"
+            )
+        return given
+    pod = [text(environ, names.ENV_POD_NAMESPACE), text(environ, names.ENV_POD_NAME)]
+    whole = ".".join(part for part in pod if part) or SESSION_NAME_OF_NO_POD
+    clean = "".join(c if c in SESSION_NAME_CHARACTERS else "-" for c in whole)
+    if clean == whole and shortest <= len(whole) <= longest:
+        return whole
+    digest = _digest(whole)
+    return f"{clean[: longest - len(digest) - 1]}-{digest}"
+
+
+def _digest(whole: str) -> str:
+    """Return 16 hexadecimal digits that differ where `whole` differs (RFC 7693)."""
+    from _blake2 import blake2s  # noqa: PLC0415 - `hashlib` would load OpenSSL for good: 1 MB in each pod
+
+    return blake2s(whole.encode(), digest_size=8).hexdigest()
