@@ -1,0 +1,93 @@
+"""An API server and its etcd alone, of any version of the table: enough to see what admission makes of a pod.
+
+In: a version such as 1.24. Out: a kubeconfig, for as long as the context lasts. Needs no root; several may run at once.
+There are no controllers: a namespace has the service account `default` only where the caller makes it.
+"""
+
+import contextlib
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.cluster import health, pki, plan
+from tests.tools import build
+from tests.tools.progress import StepFailed, tail
+from tests.tools.table import TOOLS, Tool
+
+_READY_SECONDS = 120.0
+_END_SECONDS = 30.0
+_HOST = "127.0.0.1"
+_SERVICES = "10.216.0.0/24"
+
+
+def row(version: str) -> Tool:
+    """The row of the table with an API server of this version, given as 1.24 or v1.24.17."""
+    found = {tool.version: tool for tool in TOOLS.values() if "kube-apiserver" in tool.programs}
+    for known, tool in found.items():
+        if f"{known}.".startswith(f"v{version.lstrip('v')}."):
+            return tool
+    raise StepFailed(f"API server version {version!r} is not in the table; one of: {', '.join(found)}")
+
+
+@contextlib.contextmanager
+def running(version: str) -> Iterator[Path]:
+    """Run an API server on a free port of 127.0.0.1; the administrator's kubeconfig."""
+    tool = row(version)
+    build.ensure([TOOLS["etcd"], tool, TOOLS["kubernetes"]])
+    with tempfile.TemporaryDirectory(prefix="imds-emulator-apiserver-") as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        client, peer, port = _free_ports(3)
+        store = f"http://{_HOST}:{client}"
+        signer = pki.authority(folder)
+        pki.certify(signer, "apiserver", "kube-apiserver", hosts=[_HOST, "localhost"])
+        pki.certify(signer, "admin", "imds-emulator-test", "system:masters")
+        pki.signing_key(folder / "service-accounts.key")
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_text(pki.kubeconfig(folder, "admin", f"https://{_HOST}:{port}"))
+        etcd = str(build.program(TOOLS["etcd"], "etcd"))
+        apiserver = str(build.program(tool, "kube-apiserver"))
+        parts = {
+            "etcd": plan.etcd(etcd, f"{folder}/etcd", store, f"http://{_HOST}:{peer}"),
+            "kube-apiserver": plan.apiserver(apiserver, str(folder), store, _SERVICES, _HOST, port),
+        }
+        children = {part: stack.enter_context(_child(argv, folder / f"{part}.log")) for part, argv in parts.items()}
+        try:
+            health.wait(f"API server {tool.version}", lambda: _fault(children, folder, kubeconfig), _READY_SECONDS)
+            health.call([*health.kubectl(kubeconfig), "create", "serviceaccount", "default"])
+        except StepFailed as error:
+            ends = "\n".join(f"  {part}:\n{tail(folder / f'{part}.log', 12)}" for part in parts)
+            raise StepFailed(f"{error}\n{ends}") from error
+        yield kubeconfig
+
+
+def _fault(children: dict[str, subprocess.Popen[bytes]], folder: Path, kubeconfig: Path) -> str:
+    for name, child in children.items():
+        if child.poll() is not None:
+            raise StepFailed(f"{name} ended with {child.returncode}:\n{tail(folder / f'{name}.log')}")
+    return health.api_fault(kubeconfig)
+
+
+@contextlib.contextmanager
+def _child(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("w") as output, subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+    ) as child:
+        try:
+            yield child
+        finally:
+            child.terminate()
+            try:
+                child.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on; held together until all are known, so that they differ."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for opened in sockets:
+            opened.bind((_HOST, 0))
+        return [opened.getsockname()[1] for opened in sockets]

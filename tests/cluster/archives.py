@@ -1,0 +1,96 @@
+"""Image archives, read and made with nothing but tar and JSON.
+
+In: a docker or an OCI archive, or a program. Out: the names in the archive; an archive with that program alone.
+"""
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+_NAME = "io.containerd.image.name"
+_REFERENCE = "org.opencontainers.image.ref.name"
+
+
+class BadArchive(ValueError):
+    """The file is not an image archive, or names no image."""
+
+
+def names(path: Path) -> list[str]:
+    """The image names in a docker archive (`RepoTags`) or an OCI one (annotations of its index), as written there."""
+    try:
+        with tarfile.open(path) as archive:
+            found = list(_names(archive))
+    except (OSError, tarfile.TarError, ValueError) as error:
+        raise BadArchive(f"image archive {path}: {error}") from error
+    if not found:
+        raise BadArchive(f"image archive {path}: names no image; save it by NAME:TAG, not by id")
+    return found
+
+
+def _names(archive: tarfile.TarFile) -> Iterator[str]:
+    members = {member.name.removeprefix("./") for member in archive}
+    if "manifest.json" in members:
+        for image in _read(archive, "manifest.json"):
+            yield from image.get("RepoTags") or []
+    elif "index.json" in members:
+        for manifest in _read(archive, "index.json")["manifests"]:
+            annotations = manifest.get("annotations", {})
+            name = annotations.get(_NAME) or annotations.get(_REFERENCE, "")
+            if ":" in name:
+                yield name
+    else:
+        raise ValueError("holds neither manifest.json nor index.json")
+
+
+def _read(archive: tarfile.TarFile, name: str) -> Any:
+    for candidate in (name, f"./{name}"):
+        if candidate in archive.getnames():
+            file = archive.extractfile(candidate)
+            if file:
+                return json.load(file)
+    raise ValueError(f"{name} is not a file")
+
+
+def plain(name: str) -> str:
+    """The name without the host `localhost`, which podman and buildah put before what they build."""
+    return name.removeprefix("localhost/")
+
+
+def write(path: Path, name: str, program: Path) -> None:
+    """Make a docker archive of image `name`: one layer that holds `program`, which it starts as nobody."""
+    layer = io.BytesIO()
+    with tarfile.open(fileobj=layer, mode="w") as content:
+        _add(content, program.name, program.read_bytes(), 0o755)
+    config = json.dumps(
+        {
+            "architecture": _architecture(program),
+            "os": "linux",
+            "config": {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
+        }
+    ).encode()
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+    part = path.with_name(f"{path.name}.part")
+    with gzip.open(part, "wb", compresslevel=1) as file, tarfile.open(fileobj=file, mode="w") as archive:
+        _add(archive, "config.json", config)
+        _add(archive, "layer.tar", layer.getvalue())
+        _add(archive, "manifest.json", manifest)
+    part.rename(path)
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(content), mode
+    archive.addfile(member, io.BytesIO(content))
+
+
+def _architecture(program: Path) -> str:
+    """GOARCH of an ELF file: its e_machine (elf(5))."""
+    with program.open("rb") as file:
+        machine = int.from_bytes(file.read(20)[18:], "little")
+    return {62: "amd64", 183: "arm64"}[machine]

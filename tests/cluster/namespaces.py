@@ -1,0 +1,153 @@
+"""The node's own view of the machine: namespaces that end with one process, a link to it, cgroups of its own.
+
+In: the cluster's name and folder. Out: a process to enter by, and nothing left once it was ended.
+
+All that the node runs is below one process in a pid, a mount and a network namespace: killing it ends every
+container too, and takes the mounts, the bridge and the iptables rules along (pid_namespaces(7)).
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.cluster.addresses import Addresses
+from tests.cluster.state import Process, alive, identify
+from tests.tools.paths import cache
+from tests.tools.progress import StepFailed
+
+_CHECKOUT = Path(__file__).parents[2]
+_CGROUPS = Path("/sys/fs/cgroup")
+_END_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+
+
+def start(folder: Path) -> Process:
+    """Start process 1 of the node, in a session of its own, and return the process that holds its namespaces."""
+    options = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    node = [sys.executable, "-m", "tests.cluster.node", str(folder), str(cache())]
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    with (folder / "logs" / "node.log").open("a") as log:
+        child = subprocess.Popen(
+            ["unshare", *options, *node],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=_CHECKOUT,
+            start_new_session=True,
+        )
+    started = identify(child.pid)
+    if started is None:
+        raise StepFailed(f"unshare ended at once; see {folder / 'logs' / 'node.log'}")
+    return started
+
+
+def entered(holder: Process) -> list[str]:
+    """What to put before a command so that it runs on the node."""
+    pid = holder.pid
+    return ["nsenter", f"--target={pid}", "--mount", "--net", f"--pid=/proc/{pid}/ns/pid_for_children"]
+
+
+def link(name: str, holder: Process, at: Addresses) -> None:
+    """Join the machine and the node by a pair of devices, and make the node a router for its pods."""
+    deadline = time.monotonic() + _END_SECONDS
+    ours = Path("/proc/self/ns/net").readlink()
+    while Path(f"/proc/{holder.pid}/ns/net").readlink() == ours:
+        if time.monotonic() > deadline:
+            raise StepFailed(f"process {holder.pid} has no network namespace of its own after {_END_SECONDS:.0f} s")
+        time.sleep(_POLL_SECONDS / 10)
+    _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
+    _ip("address", "add", f"{at.host[0]}/24", "dev", name)
+    _ip("address", "add", f"{at.host[1]}/64", "dev", name, "nodad")
+    _ip("link", "set", name, "up")
+    inside = ["nsenter", f"--target={holder.pid}", "--net"]
+    for arguments in (
+        ("link", "set", "lo", "up"),
+        ("address", "add", f"{at.node[0]}/24", "dev", "eth0"),
+        ("address", "add", f"{at.node[1]}/64", "dev", "eth0", "nodad"),
+        ("link", "set", "eth0", "up"),
+        # To the service ranges, so that a packet gets as far as kube-proxy's rules; nowhere else.
+        ("route", "add", at.services[0], "via", at.host[0]),
+        ("-6", "route", "add", at.services[1], "via", at.host[1]),
+    ):
+        _ip(*arguments, inside=inside)
+    settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.bridge.bridge-nf-call-iptables=1"]
+    _run([*inside, "sysctl", "-q", "-w", *settings, "net.bridge.bridge-nf-call-ip6tables=1"])
+
+
+def end(holder: Process) -> None:
+    """Kill everything on the node and wait until it is gone."""
+    for child in _children(holder.pid) if alive(holder) else ():
+        os.kill(child, signal.SIGKILL)
+    # `unshare` waits for its child, and the kernel reports that one only after all others of its namespace.
+    deadline = time.monotonic() + _END_SECONDS
+    while alive(holder):
+        if time.monotonic() > deadline:
+            raise StepFailed(f"process {holder.pid}, which holds the node, is still there after {_END_SECONDS:.0f} s")
+        time.sleep(_POLL_SECONDS)
+
+
+def unlink(name: str) -> None:
+    """Remove the machine's end of the link, if it outlived the node's."""
+    if Path("/sys/class/net", name).exists():
+        subprocess.run(["ip", "link", "delete", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def make_cgroup(name: str) -> str:
+    """Make a cgroup of this name in every hierarchy; the kubelet puts its pods below it."""
+    for folder in _hierarchies():
+        group = folder / name
+        group.mkdir(exist_ok=True)
+        for file in ("cpuset.cpus", "cpuset.mems"):
+            # cgroup v1: a new cpuset is empty and takes no process (cpuset(7)).
+            if (group / file).exists() and not (group / file).read_text().strip():
+                (group / file).write_text((folder / file).read_text())
+    return f"/{name}"
+
+
+def remove_cgroup(name: str) -> None:
+    """Remove the cgroup and those below it, as soon as their last processes are gone."""
+    deadline = time.monotonic() + _END_SECONDS
+    for hierarchy in _hierarchies():
+        while (hierarchy / name).exists():
+            try:
+                for path, _, _ in os.walk(hierarchy / name, topdown=False):
+                    Path(path).rmdir()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise StepFailed(f"cgroup {hierarchy / name} can't be removed: {error}") from error
+                time.sleep(_POLL_SECONDS)
+
+
+def _hierarchies() -> Iterator[Path]:
+    """The cgroup mounts: one for version 2, one for each controller of version 1."""
+    seen = set()
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, target, kind, *_ = line.split()
+        folder = Path(target)
+        if kind in {"cgroup", "cgroup2"} and folder.is_relative_to(_CGROUPS) and folder.stat().st_dev not in seen:
+            seen.add(folder.stat().st_dev)
+            yield folder
+
+
+def _children(pid: int) -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == pid:
+            yield int(path.parent.name)
+
+
+def _ip(*arguments: str, inside: Sequence[str] = ()) -> None:
+    _run([*inside, "ip", *arguments])
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise StepFailed(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -1,0 +1,105 @@
+"""What is kept of a native cluster between two commands, outside the checkout.
+
+In: the cluster's name. Out: its folder, its number, and whether its process is still the one that was started.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tests.tools.paths import cache
+from tests.tools.progress import BEAT_SECONDS, say
+
+
+@dataclass(frozen=True)
+class Process:
+    """A process that can't be taken for a later one with the same number: proc(5), field `starttime`."""
+
+    pid: int
+    started: int
+    boot: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `up` writes down: the process that holds the node's namespaces, and from what the node was made."""
+
+    number: int
+    process: Process
+    recipe: str
+
+
+def clusters() -> Path:
+    """The folder of all native clusters."""
+    return cache() / "clusters"
+
+
+def folder(name: str) -> Path:
+    """The folder of one cluster."""
+    return clusters() / name
+
+
+def identify(pid: int) -> Process | None:
+    """The process now called `pid`; None if there is none, or only its exit status is left."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The command's name, in parentheses, may hold anything: fields are counted from the last one.
+    state, *fields = stat.rpartition(")")[2].split()
+    if state in "ZX":
+        return None
+    return Process(pid, int(fields[18]), Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+
+
+def alive(process: Process) -> bool:
+    """Whether this very process still runs."""
+    return identify(process.pid) == process
+
+
+def write(name: str, record: Record) -> None:
+    """Write the record down, whole or not at all."""
+    part = folder(name) / "record.part"
+    part.write_text(json.dumps(asdict(record)))
+    part.rename(folder(name) / "record.json")
+
+
+def read(name: str) -> Record | None:
+    """The record of a cluster; None if `up` never got so far."""
+    path = folder(name) / "record.json"
+    if not path.exists():
+        return None
+    fields = json.loads(path.read_text())
+    return Record(fields["number"], Process(**fields["process"]), fields["recipe"])
+
+
+def free_number(name: str) -> int:
+    """The lowest number that no other cluster holds."""
+    others = [path.name for path in clusters().glob("*") if path.name != name]
+    taken = {record.number for record in map(read, others) if record}
+    return next(number for number in range(256) if number not in taken)
+
+
+@contextlib.contextmanager
+def lock() -> Iterator[None]:
+    """One `up` or `down` at a time on a machine."""
+    clusters().mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with (clusters() / "lock").open("a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                say(f"waiting for process {file.read().strip()}: {time.monotonic() - started:.0f} s")
+                time.sleep(BEAT_SECONDS / 5)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

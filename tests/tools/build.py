@@ -1,0 +1,136 @@
+"""Builds a row of the table with `go build`, once.
+
+In: rows of the table. Out: folders of programs in the cache; each appears whole, by one rename.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from tests.tools import golang
+from tests.tools.paths import log_path, scratch, tools
+from tests.tools.progress import BEAT_SECONDS, StepFailed, run, say
+from tests.tools.table import Tool
+
+_SIBLING = "./staging/src/"
+
+
+def folder(tool: Tool) -> Path:
+    """Where the programs of a row are, or will be: keyed by version and by everything that makes them."""
+    recipe = json.dumps([tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items()], sort_keys=True)
+    return tools() / f"{tool.name}-{tool.version}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
+
+
+def program(tool: Tool, name: str) -> Path:
+    """The path of one program of a row."""
+    return folder(tool) / name
+
+
+def ensure(wanted: Sequence[Tool], built: Callable[[Tool], None] = lambda tool: None) -> None:
+    """Build what is missing of `wanted`, in that order; calls `built` for each row as soon as it is there.
+
+    One build at a time on a machine: a second caller waits for the first and then finds its programs.
+    """
+    if all(folder(tool).exists() for tool in wanted):
+        for tool in wanted:
+            built(tool)
+        return
+    with _lock():
+        go = golang.ensure()
+        for tool in wanted:
+            if not folder(tool).exists():
+                _build(go, tool)
+            built(tool)
+        shutil.rmtree(scratch(), ignore_errors=True)
+
+
+def module_file(tool: Tool, siblings: Sequence[str]) -> str:
+    """A go.mod that requires the row's module and takes its siblings at the version that goes with it."""
+    _, minor, patch = tool.version.split(".", 2)
+    replaced = "".join(f"replace {name} => {name} v0.{minor}.{patch}\n" for name in siblings)
+    return f"module build\n\ngo 1.21\n\nrequire {tool.module} {tool.version}\n\n{replaced}"
+
+
+def _source(tool: Tool) -> dict[str, str]:
+    """The files of a module of our own; empty for a published one."""
+    if not tool.source:
+        return {}
+    return {file.name: file.read_text() for file in sorted((Path(__file__).parent / tool.source).iterdir())}
+
+
+def _flags(tool: Tool) -> list[str]:
+    major, minor, _ = tool.version.lstrip("v").split(".", 2)
+    # Not str.format: the flags are Go's and may hold braces some day.
+    ldflags = tool.ldflags
+    for key, value in (("version", tool.version), ("major", major), ("minor", minor)):
+        ldflags = ldflags.replace(f"{{{key}}}", value)
+    return ["-mod=mod", "-trimpath", f"-ldflags=-s -w {ldflags}".rstrip(), f"-tags={tool.tags}"]
+
+
+def _build(go: Path, tool: Tool) -> None:
+    label = f"{tool.name} {tool.version}"
+    started = time.monotonic()
+    log = log_path(tool.name)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text("")
+    work = scratch() / tool.name
+    part = work / "programs"
+    shutil.rmtree(work, ignore_errors=True)
+    part.mkdir(parents=True)
+    environment = golang.environment()
+    (work / "go.mod").write_text("module build\n")
+    for file, content in (_source(tool) or {"go.mod": module_file(tool, _siblings(go, tool, work, log))}).items():
+        (work / file).write_text(content)
+
+    def count() -> str:
+        compiled = sum(1 for line in log.open(errors="replace") if line[:1].isalpha() and not line.startswith("go: "))
+        return f"({compiled} packages compiled)"
+
+    for name, package in tool.programs.items():
+        command = [str(go), "build", "-v", *_flags(tool), "-o", str(part / name), package]
+        run(command, f"{label}: build {name}", log, env=environment, cwd=work, status=count)
+    tools().mkdir(parents=True, exist_ok=True)
+    part.rename(folder(tool))
+    shutil.rmtree(work)
+    say(f"{label}: built in {time.monotonic() - started:.0f} s")
+
+
+def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
+    """The modules that the row's own go.mod replaces by folders of its repository."""
+    if not tool.staging:
+        return []
+    at = f"{tool.module}@{tool.version}"
+    environment = golang.environment()
+    run([str(go), "mod", "download", at], f"{tool.name} {tool.version}: fetch", log, env=environment, cwd=work)
+    download = [str(go), "mod", "download", "-json", at]
+    fetched = json.loads(subprocess.check_output(download, env=environment, cwd=work))
+    edited = json.loads(subprocess.check_output([go, "mod", "edit", "-json", fetched["GoMod"]], env=environment))
+    return [row["Old"]["Path"] for row in edited["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+
+
+@contextlib.contextmanager
+def _lock() -> Iterator[None]:
+    path = tools() / "lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    with path.open("a+") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                file.seek(0)
+                waited = time.monotonic() - started
+                say(f"waiting for process {file.read().strip()}, which builds tools: {waited:.0f} s")
+                time.sleep(BEAT_SECONDS)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,155 @@
+"""The table of pinned programs: the only place that holds their versions.
+
+In: nothing. Out: `TOOLS`, one row for each Go module, and `find`, the row that makes a program.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+GO_VERSION = "1.26.8"
+"""What is fetched where `go` is missing or older than `GO_MINIMUM`."""
+
+GO_MINIMUM = (1, 26)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One Go module and the programs that come out of it.
+
+    `programs` maps a program to its package; in `ldflags` and `programs` nothing but `{version}`,
+    `{major}` and `{minor}` is replaced. `staging`: the module replaces its siblings by folders of
+    its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
+    `source`: a folder beside this file that is the module, instead of a published one.
+    """
+
+    name: str
+    version: str
+    module: str
+    programs: Mapping[str, str]
+    ldflags: str = ""
+    tags: str = ""
+    staging: bool = False
+    source: str = ""
+
+
+_KUBERNETES_VERSION = " ".join(
+    f"-X {package}.{variable}={value}"
+    for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    for variable, value in {
+        "gitVersion": "{version}",
+        "gitMajor": "{major}",
+        "gitMinor": "{minor}",
+        "gitTreeState": "clean",
+    }.items()
+)
+
+_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_CNI = {"bridge": "main", "loopback": "main", "host-local": "ipam", "portmap": "meta"}
+_CONTAINERD = "github.com/containerd/containerd/v2"
+
+
+def _old_apiserver(version: str) -> Tool:
+    """An API server alone, for admission on old versions; these link against names that Go 1.23 closed."""
+    return Tool(
+        name=f"kube-apiserver-{'.'.join(version.split('.')[:2]).lstrip('v')}",
+        version=version,
+        module="k8s.io/kubernetes",
+        programs={"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
+        ldflags=f"-checklinkname=0 {_KUBERNETES_VERSION}",
+        staging=True,
+    )
+
+
+TOOLS: Mapping[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool(
+            name="helm",
+            version="v3.22.0",
+            module="helm.sh/helm/v3",
+            programs={"helm": "helm.sh/helm/v3/cmd/helm"},
+            ldflags="-X helm.sh/helm/v3/internal/version.version={version}",
+        ),
+        Tool(
+            name="etcd",
+            version="v3.7.3",
+            module="go.etcd.io/etcd/server/v3",
+            programs={"etcd": "go.etcd.io/etcd/server/v3"},
+        ),
+        Tool(
+            name="kubernetes",
+            version="v1.37.2",
+            module="k8s.io/kubernetes",
+            programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+            ldflags=_KUBERNETES_VERSION,
+            staging=True,
+        ),
+        Tool(
+            name="containerd",
+            version="v2.4.2",
+            module=_CONTAINERD,
+            programs={name: f"{_CONTAINERD}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
+            ldflags=f"-X {_CONTAINERD}/version.Version={{version}}",
+            tags="no_aufs,no_zfs,no_btrfs,no_devmapper",
+        ),
+        Tool(
+            name="cni-plugins",
+            version="v1.9.1",
+            module="github.com/containernetworking/plugins",
+            programs={
+                name: f"github.com/containernetworking/plugins/plugins/{kind}/{name}" for name, kind in _CNI.items()
+            },
+        ),
+        Tool(
+            name="coredns",
+            version="v1.14.6",
+            module="github.com/coredns/coredns",
+            programs={"coredns": "github.com/coredns/coredns"},
+        ),
+        Tool(
+            name="pause",
+            version="v1.0.0",
+            module="pause",
+            programs={"pause": "pause"},
+            source="pause",
+        ),
+        Tool(
+            name="kustomize",
+            version="v5.8.2",
+            module="sigs.k8s.io/kustomize/kustomize/v5",
+            programs={"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"},
+            ldflags="-X sigs.k8s.io/kustomize/api/provenance.version={version}",
+        ),
+        Tool(
+            name="kubeconform",
+            version="v0.8.0",
+            module="github.com/yannh/kubeconform",
+            programs={"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"},
+            ldflags="-X main.version={version}",
+        ),
+        Tool(
+            name="ct",
+            version="v3.14.0",
+            module="github.com/helm/chart-testing/v3",
+            programs={"ct": "github.com/helm/chart-testing/v3/ct"},
+            ldflags="-X github.com/helm/chart-testing/v3/ct/cmd.Version={version}",
+        ),
+        Tool(
+            name="kind",
+            version="v0.33.0",
+            module="sigs.k8s.io/kind",
+            programs={"kind": "sigs.k8s.io/kind"},
+        ),
+        _old_apiserver("v1.24.17"),
+        _old_apiserver("v1.29.15"),
+    )
+}
+
+
+def find(name: str, tools: Iterable[Tool] = TOOLS.values()) -> Tool:
+    """The row called `name`, else the first one that makes a program of that name."""
+    rows = list(tools)
+    for tool in (*(row for row in rows if row.name == name), *(row for row in rows if name in row.programs)):
+        return tool
+    known = sorted({row.name for row in rows} | {program for row in rows for program in row.programs})
+    raise KeyError(f"tool {name!r} is not in tests/tools/table.py; one of: {', '.join(known)}")
