@@ -87,7 +87,7 @@ def admission(cluster: Cluster) -> list[Finding]:
 
 
 def certificate(entry: dict[str, Any]) -> Finding:
-    """Does the webhook configuration carry a CA bundle with a certificate that has not expired?"""
+    """Is there a CA certificate in the webhook configuration that has not expired?"""
     subject = f"certificate of {entry['name']}"
     bundle = entry["clientConfig"].get("caBundle")
     if not bundle:
@@ -114,7 +114,9 @@ def service(cluster: Cluster, entry: dict[str, Any]) -> Finding:
         slices = cluster.get(path, labelSelector=f"kubernetes.io/service-name={reference['name']}")["items"]
     except Unreadable as error:
         return warning(subject, error.message, "ask for the right to list endpointslices in the install namespace")
-    ready = sum(1 for item in slices for end in item.get("endpoints") or [] if (end.get("conditions") or {}).get("ready"))
+    ready = sum(
+        1 for item in slices for end in item.get("endpoints") or [] if (end.get("conditions") or {}).get("ready")
+    )
     if not ready:
         return failed(
             subject,
@@ -152,11 +154,11 @@ def dry_run(cluster: Cluster, namespace: str) -> Finding:
     try:
         pod = cluster.create(f"/api/v1/namespaces/{namespace}/pods", probe_pod(), dryRun="All")
     except Unreadable as error:
-        return failed(subject, error.message, "the message says what refuses it; `kubectl auth can-i create pods` if Forbidden")
+        return failed(
+            subject, error.message, "the message says what refuses it; `kubectl auth can-i create pods` if Forbidden"
+        )
     containers = {
-        container["name"]
-        for part in ("initContainers", "containers")
-        for container in pod["spec"].get(part) or []
+        container["name"] for part in ("initContainers", "containers") for container in pod["spec"].get(part) or []
     }
     if names.EMULATOR_CONTAINER not in containers:
         return failed(
@@ -177,7 +179,9 @@ def issuer(cluster: Cluster, fetch: Callable[[str], bytes]) -> Finding:
         url = cluster.get("/.well-known/openid-configuration")["issuer"]
         own_keys = _key_ids(cluster.get("/openid/v1/jwks"))
     except Unreadable as error:
-        return warning(subject, error.message, "ask for the right to read the issuer (system:service-account-issuer-discovery)")
+        return warning(
+            subject, error.message, "ask for the right to read the issuer (system:service-account-issuer-discovery)"
+        )
     try:
         document = json.loads(fetch(url.rstrip("/") + "/.well-known/openid-configuration"))
         public_keys = _key_ids(json.loads(fetch(document["jwks_uri"])))
@@ -185,12 +189,16 @@ def issuer(cluster: Cluster, fetch: Callable[[str], bytes]) -> Finding:
         return failed(
             subject,
             f"{url} can't be read from here ({error})",
-            "AWS must reach it over HTTPS; for a self-hosted cluster publish both documents and set --service-account-issuer",
+            "AWS must reach it over HTTPS; self-hosted: publish both documents and set --service-account-issuer",
         )
     if document["issuer"] != url:
-        return failed(subject, f"{url} calls itself {document['issuer']}", "publish the cluster's own discovery document")
+        return failed(
+            subject, f"{url} calls itself {document['issuer']}", "publish the cluster's own discovery document"
+        )
     if not own_keys <= public_keys:
-        return failed(subject, f"{url} lacks the cluster's signing key", "publish `kubectl get --raw /openid/v1/jwks` there anew")
+        return failed(
+            subject, f"{url} lacks the cluster's signing key", "publish `kubectl get --raw /openid/v1/jwks` there anew"
+        )
     return ok(subject, f"{url}, {len(public_keys)} keys")
 
 

@@ -54,7 +54,7 @@ def findings(cluster: Cluster, namespace: str, name: str) -> list[Finding]:
 
 
 def label(pod: dict[str, Any]) -> Finding:
-    """Does the pod itself, not only its workload, carry the label with the exact value?"""
+    """Is the label, with the exact value, on the pod itself and not only on its workload?"""
     value = (pod["metadata"].get("labels") or {}).get(names.LABEL_ENABLED)
     if value == names.LABEL_ENABLED_VALUE:
         return ok("label", f'"{value}"')
@@ -67,7 +67,7 @@ def label(pod: dict[str, Any]) -> Finding:
 
 
 def annotation(pod: dict[str, Any]) -> Finding:
-    """Does the annotation hold the ARN of a role?"""
+    """Is the annotation the ARN of a role?"""
     text = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_ROLE_ARN, "")
     try:
         role = parse_role_arn(text)
@@ -89,7 +89,7 @@ def injected(pod: dict[str, Any]) -> Finding:
 
 
 def redirect(pod: dict[str, Any]) -> Finding:
-    """Did the init container set its rules?"""
+    """Has the init container set its rules?"""
     status = _status(pod, names.REDIRECT_CONTAINER)
     if status is None:
         return ok("redirect", "env mode, no init container")
@@ -116,7 +116,9 @@ def emulator(cluster: Cluster, pod: dict[str, Any]) -> Finding:
     state = status.get("state") or {}
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
     if ended and "running" not in state:
-        return failed("credentials", (ended.get("message") or ended.get("reason") or "ended").strip(), "mend the setting it names")
+        return failed(
+            "credentials", (ended.get("message") or ended.get("reason") or "ended").strip(), "mend the setting it names"
+        )
     if "running" not in state:
         return failed("credentials", _waiting(state), "see the events of `kubectl describe pod`")
     metadata = pod["metadata"]
@@ -127,7 +129,9 @@ def emulator(cluster: Cluster, pod: dict[str, Any]) -> Finding:
             tailLines=_LOG_LINES,
         )
     except Unreadable as error:
-        return failed("credentials", f"the emulator is not ready; its log: {error.message}", "ask for the right to read pods/log")
+        return failed(
+            "credentials", f"the emulator is not ready; its log: {error.message}", "ask for the right to read pods/log"
+        )
     return _sts_answer(str(log), metadata["namespace"], pod["spec"].get("serviceAccountName", "default"))
 
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from emulator import names
 from emulator.arn import parse_role_arn
+from emulator.cluster_client import KubeconfigCluster, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,19 +34,21 @@ def main(arguments: list[str], discover: Callable[[str | None], str] | None = No
     except (ValueError, OSError) as error:
         print(f"imds-emulator trust-policy: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    policy = trust_policy(issuer, partition, account, options.namespace, options.service_account, options.audience)
+    subject = f"system:serviceaccount:{options.namespace}:{options.service_account}"
+    policy = trust_policy(
+        issuer=issuer, partition=partition, account=account, subject=subject, audience=options.audience
+    )
     document = json.dumps(policy, indent=2)
     text = document if options.output == "json" else commands(document, issuer, account, role, options.audience)
     print(text)  # noqa: T201
     return 0
 
 
-def trust_policy(  # noqa: PLR0913 - one argument for each value of the policy
-    issuer: str, partition: str, account: str, namespace: str, service_account: str, audience: str
-) -> dict[str, Any]:
+def trust_policy(*, issuer: str, partition: str, account: str, subject: str, audience: str) -> dict[str, Any]:
     """Return the policy that lets one service account, and no other, assume the role.
 
     `issuer`: host and path, without the scheme, as IAM names its OIDC providers.
+    `subject`: `system:serviceaccount:NAMESPACE:NAME`, as Kubernetes writes it into the token.
     Source: IAM User Guide, "Create a role for OpenID Connect federation", condition keys `aud` and `sub`.
     """
     return {
@@ -58,7 +61,7 @@ def trust_policy(  # noqa: PLR0913 - one argument for each value of the policy
                 "Condition": {
                     "StringEquals": {
                         f"{issuer}:aud": audience,
-                        f"{issuer}:sub": f"system:serviceaccount:{namespace}:{service_account}",
+                        f"{issuer}:sub": subject,
                     }
                 },
             }
@@ -107,20 +110,10 @@ def _role(role_arn: str | None, service_account: str) -> tuple[str, str, str]:
 def _discover(context: str | None) -> str:
     """Ask the cluster of the user's kubeconfig for its issuer; raises OSError when it can't be asked."""
     try:
-        import urllib3  # noqa: PLC0415 - the client's own transport
-        from kubernetes import client, config  # noqa: PLC0415 - only here, and absent from the images
-    except ImportError as error:
-        raise OSError(
-            "the package `kubernetes` is not installed: give --issuer, or pip install 'imds-emulator[cli]'"
-        ) from error
-    try:
-        config.load_kube_config(context=context)
-        answer = client.WellKnownApi().get_service_account_issuer_open_id_configuration(_preload_content=False)
-        issuer = json.loads(answer.data)["issuer"]
-    except (config.ConfigException, client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise OSError(f"the cluster does not tell its issuer ({reason}): give --issuer URL") from error
-    return str(issuer)
+        answer = KubeconfigCluster(context).get("/.well-known/openid-configuration")
+    except Unreadable as error:
+        raise OSError(f"the cluster does not tell its issuer ({error.message}): give --issuer URL") from error
+    return str(answer["issuer"])
 
 
 def _parser() -> argparse.ArgumentParser:
