@@ -1,50 +1,82 @@
-"""`python -m tests.cluster COMMAND`: up, down, kubeconfig, load, status, exec.
+"""`python -m tests.cluster COMMAND`: a cluster to test on.
 
-In: a command line. Out: what was asked for on stdout, progress on stderr; 1 and a line or more if it failed.
+In: a command line. Out: what was asked for on stdout, progress on stderr; exit code 1 and the reason if it failed.
 """
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 
-from tests.cluster.native import Native
-from tests.tools.progress import StepFailed
+from tests.cluster import apiserver
+from tests.cluster.archives import BadArchiveError
+from tests.cluster.provider import NAMES, Provider, choose
+from tests.tools.progress import StepFailedError, say
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
-    parser.add_argument("--name", default="main")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for c in ("up", "down", "kubeconfig", "status"):
-        commands.add_parser(c)
-    load = commands.add_parser("load")
-    load.add_argument("archives", nargs="+", type=Path)
-    ex = commands.add_parser("exec")
-    ex.add_argument("argv", nargs=argparse.REMAINDER)
-    o = parser.parse_args()
-    cluster = Native(o.name)
+    """Run one command; return the exit code."""
+    options = _parser().parse_args()
     try:
-        if o.command == "up":
-            cluster.up()
-            print(cluster.kubeconfig())
-        elif o.command == "down":
-            cluster.down()
-        elif o.command == "kubeconfig":
-            print(cluster.kubeconfig())
-        elif o.command == "status":
-            fault = cluster.status()
-            print(fault or "well")
-            return bool(fault)
-        elif o.command == "load":
-            for a in o.archives:
-                print(*cluster.load(a), sep="\n")
-        elif o.command == "exec":
-            argv = [*cluster.enter(), *o.argv]
-            os.execvp(argv[0], argv)
-    except StepFailed as error:
+        if options.command == "apiserver":
+            return _apiserver(options.version)
+        return _run(choose(options.name, options.provider), options)
+    except (StepFailedError, BadArchiveError) as error:
         print(error, file=sys.stderr)
         return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A cluster to test on.")
+    parser.add_argument("--name", default="main", help="which of several clusters on this machine (default: main)")
+    parser.add_argument("--provider", choices=NAMES, default=os.environ.get("IMDS_EMULATOR_CLUSTER", "auto"))
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("up", help="make the cluster, or see that it is well; print the path of its kubeconfig")
+    commands.add_parser("down", help="end it, and leave nothing behind")
+    commands.add_parser("kubeconfig", help="print the path of its kubeconfig")
+    commands.add_parser("status", help="say whether it is well")
+    load = commands.add_parser("load", help="give the node the images of docker or OCI archives; print their names")
+    load.add_argument("archives", nargs="+", type=Path, metavar="IMAGE_ARCHIVE")
+    execute = commands.add_parser("exec", help="run a command on the node")
+    execute.add_argument("argv", nargs=argparse.REMAINDER, metavar="COMMAND")
+    server = commands.add_parser("apiserver", help="run an API server alone until interrupted; print its kubeconfig")
+    server.add_argument("--version", required=True, help="such as 1.24")
+    return parser
+
+
+def _run(cluster: Provider, options: argparse.Namespace) -> int:
+    match options.command:
+        case "up":
+            cluster.up()
+            print(cluster.kubeconfig())
+        case "down":
+            cluster.down()
+        case "kubeconfig":
+            print(cluster.kubeconfig())
+        case "status":
+            fault = cluster.status()
+            print(fault or f"cluster {options.name} is well")
+            return int(bool(fault))
+        case "load":
+            for archive in options.archives:
+                print(*cluster.load(archive), sep="\n")
+        case "exec":
+            argv = [*cluster.enter(), *options.argv]
+            os.execvp(argv[0], argv)  # noqa: S606 - the person's own command, in place of this process
+    return 0
+
+
+def _apiserver(version: str) -> int:
+    # SIGTERM ends the wait like Ctrl-C, so that the context is left and the processes end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with apiserver.running(version) as kubeconfig:
+        print(kubeconfig, flush=True)
+        say("Ctrl-C ends it")
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            return 0
     return 0
 
 

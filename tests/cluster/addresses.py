@@ -30,7 +30,7 @@ class Addresses:
 
 
 def addresses(number: int) -> Addresses:
-    """The addresses of cluster `number`, 0 to 255."""
+    """Return the addresses of cluster `number`, 0 to 255."""
     return Addresses(
         host=(f"10.213.{number}.1", f"fd00:213:{number:x}::1"),
         node=(f"10.213.{number}.2", f"fd00:213:{number:x}::2"),

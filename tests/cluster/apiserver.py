@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster import health, pki, plan
 from tests.tools import build
-from tests.tools.progress import StepFailed, tail
+from tests.tools.progress import StepFailedError, tail
 from tests.tools.table import TOOLS, Tool
 
 _READY_SECONDS = 120.0
@@ -23,12 +23,12 @@ _SERVICES = "10.216.0.0/24"
 
 
 def row(version: str) -> Tool:
-    """The row of the table with an API server of this version, given as 1.24 or v1.24.17."""
+    """Return the row of the table with an API server of this version, given as 1.24 or v1.24.17."""
     found = {tool.version: tool for tool in TOOLS.values() if "kube-apiserver" in tool.programs}
     for known, tool in found.items():
         if f"{known}.".startswith(f"v{version.lstrip('v')}."):
             return tool
-    raise StepFailed(f"API server version {version!r} is not in the table; one of: {', '.join(found)}")
+    raise StepFailedError(f"API server version {version!r} is not in the table; one of: {', '.join(found)}")
 
 
 @contextlib.contextmanager
@@ -50,30 +50,33 @@ def running(version: str) -> Iterator[Path]:
         apiserver = str(build.program(tool, "kube-apiserver"))
         parts = {
             "etcd": plan.etcd(etcd, f"{folder}/etcd", store, f"http://{_HOST}:{peer}"),
-            "kube-apiserver": plan.apiserver(apiserver, str(folder), store, _SERVICES, _HOST, port),
+            "kube-apiserver": plan.apiserver(apiserver, str(folder), store, _SERVICES, (_HOST, port)),
         }
         children = {part: stack.enter_context(_child(argv, folder / f"{part}.log")) for part, argv in parts.items()}
         try:
             health.wait(f"API server {tool.version}", lambda: _fault(children, folder, kubeconfig), _READY_SECONDS)
             health.call([*health.kubectl(kubeconfig), "create", "serviceaccount", "default"])
-        except StepFailed as error:
+        except StepFailedError as error:
             ends = "\n".join(f"  {part}:\n{tail(folder / f'{part}.log', 12)}" for part in parts)
-            raise StepFailed(f"{error}\n{ends}") from error
+            raise StepFailedError(f"{error}\n{ends}") from error
         yield kubeconfig
 
 
 def _fault(children: dict[str, subprocess.Popen[bytes]], folder: Path, kubeconfig: Path) -> str:
     for name, child in children.items():
         if child.poll() is not None:
-            raise StepFailed(f"{name} ended with {child.returncode}:\n{tail(folder / f'{name}.log')}")
+            raise StepFailedError(f"{name} ended with {child.returncode}:\n{tail(folder / f'{name}.log')}")
     return health.api_fault(kubeconfig)
 
 
 @contextlib.contextmanager
 def _child(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("w") as output, subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
-    ) as child:
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+        ) as child,
+    ):
         try:
             yield child
         finally:

@@ -16,19 +16,19 @@ _NAME = "io.containerd.image.name"
 _REFERENCE = "org.opencontainers.image.ref.name"
 
 
-class BadArchive(ValueError):
+class BadArchiveError(ValueError):
     """The file is not an image archive, or names no image."""
 
 
 def names(path: Path) -> list[str]:
-    """The image names in a docker archive (`RepoTags`) or an OCI one (annotations of its index), as written there."""
+    """Return the names in a docker archive (`RepoTags`) or an OCI one (annotations of its index), as they are there."""
     try:
         with tarfile.open(path) as archive:
             found = list(_names(archive))
     except (OSError, tarfile.TarError, ValueError) as error:
-        raise BadArchive(f"image archive {path}: {error}") from error
+        raise BadArchiveError(f"image archive {path}: {error}") from error
     if not found:
-        raise BadArchive(f"image archive {path}: names no image; save it by NAME:TAG, not by id")
+        raise BadArchiveError(f"image archive {path}: names no image; save it by NAME:TAG, not by id")
     return found
 
 
@@ -47,7 +47,7 @@ def _names(archive: tarfile.TarFile) -> Iterator[str]:
         raise ValueError("holds neither manifest.json nor index.json")
 
 
-def _read(archive: tarfile.TarFile, name: str) -> Any:
+def _read(archive: tarfile.TarFile, name: str) -> Any:  # noqa: ANN401 - as json.load
     for candidate in (name, f"./{name}"):
         if candidate in archive.getnames():
             file = archive.extractfile(candidate)
@@ -57,7 +57,7 @@ def _read(archive: tarfile.TarFile, name: str) -> Any:
 
 
 def plain(name: str) -> str:
-    """The name without the host `localhost`, which podman and buildah put before what they build."""
+    """Return the name without the host `localhost`, which podman and buildah put before what they build."""
     return name.removeprefix("localhost/")
 
 

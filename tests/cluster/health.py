@@ -1,6 +1,6 @@
 """Whether a cluster is well, asked of its API server by kubectl.
 
-In: a kubeconfig. Out: faults, a line each, empty where there is none; `StepFailed` for one that lasts.
+In: a kubeconfig. Out: faults, a line each, empty where there is none; `StepFailedError` for one that lasts.
 """
 
 import subprocess
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.tools import build
-from tests.tools.progress import BEAT_SECONDS, StepFailed, say
+from tests.tools.progress import BEAT_SECONDS, StepFailedError, say
 from tests.tools.table import find
 
 _POLL_SECONDS = 0.3
@@ -18,15 +18,15 @@ Fault = Callable[[], str]
 
 
 def kubectl(kubeconfig: Path) -> list[str]:
-    """The pinned kubectl, for this cluster."""
+    """Return the pinned kubectl, for this cluster."""
     return [str(build.program(find("kubectl"), "kubectl")), f"--kubeconfig={kubeconfig}"]
 
 
 def call(command: Sequence[str], *, stdin: int = subprocess.DEVNULL) -> str:
-    """Run a command and return its output; `StepFailed` carries what it said."""
+    """Run a command and return its output; `StepFailedError` carries what it said."""
     done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise StepFailed(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
+        raise StepFailedError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -54,7 +54,7 @@ def wait(label: str, fault: Fault, seconds: float) -> None:
     while found := fault():
         now = time.monotonic()
         if now - started > seconds:
-            raise StepFailed(f"{label}: after {seconds:.0f} s: {found}")
+            raise StepFailedError(f"{label}: after {seconds:.0f} s: {found}")
         if now - said > BEAT_SECONDS:
             said = now
             say(f"{label}: {now - started:.0f} s: {found.splitlines()[0]}")

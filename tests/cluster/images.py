@@ -14,7 +14,7 @@ from tests.tools.table import TOOLS
 
 
 def own(row: str) -> Path:
-    """An archive of an image that holds one program of the table, made once and kept beside that."""
+    """Return an archive of an image that holds one program of the table, made once and kept beside that."""
     path = build.folder(TOOLS[row]) / "image.tar.gz"
     if not path.exists():
         archives.write(path, IMAGES[row], build.program(TOOLS[row], row))
@@ -37,7 +37,7 @@ def load(ctr: Sequence[str], archive: Path) -> list[str]:
 
 
 def qualified(name: str, stored: Sequence[str]) -> str:
-    """The name as containerd stores it, which puts its default host before a name that has none.
+    """Return the name as containerd stores it, which puts its default host before a name that has none.
 
     That host is read off the pause image, always `stored`; a name has a host if its first part has a dot or a port.
     """

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.cluster.addresses import Addresses
 from tests.cluster.state import Process, alive, identify
 from tests.tools.paths import cache
-from tests.tools.progress import StepFailed
+from tests.tools.progress import StepFailedError
 
 _CHECKOUT = Path(__file__).parents[2]
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -41,12 +41,12 @@ def start(folder: Path) -> Process:
         )
     started = identify(child.pid)
     if started is None:
-        raise StepFailed(f"unshare ended at once; see {folder / 'logs' / 'node.log'}")
+        raise StepFailedError(f"unshare ended at once; see {folder / 'logs' / 'node.log'}")
     return started
 
 
 def entered(holder: Process) -> list[str]:
-    """What to put before a command so that it runs on the node."""
+    """Return what to put before a command so that it runs on the node."""
     pid = holder.pid
     return ["nsenter", f"--target={pid}", "--mount", "--net", f"--pid=/proc/{pid}/ns/pid_for_children"]
 
@@ -57,7 +57,9 @@ def link(name: str, holder: Process, at: Addresses) -> None:
     ours = Path("/proc/self/ns/net").readlink()
     while Path(f"/proc/{holder.pid}/ns/net").readlink() == ours:
         if time.monotonic() > deadline:
-            raise StepFailed(f"process {holder.pid} has no network namespace of its own after {_END_SECONDS:.0f} s")
+            raise StepFailedError(
+                f"process {holder.pid} has no network namespace of its own after {_END_SECONDS:.0f} s"
+            )
         time.sleep(_POLL_SECONDS / 10)
     _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
     _ip("address", "add", f"{at.host[0]}/24", "dev", name)
@@ -86,7 +88,9 @@ def end(holder: Process) -> None:
     deadline = time.monotonic() + _END_SECONDS
     while alive(holder):
         if time.monotonic() > deadline:
-            raise StepFailed(f"process {holder.pid}, which holds the node, is still there after {_END_SECONDS:.0f} s")
+            raise StepFailedError(
+                f"process {holder.pid}, which holds the node, is still there after {_END_SECONDS:.0f} s"
+            )
         time.sleep(_POLL_SECONDS)
 
 
@@ -118,12 +122,12 @@ def remove_cgroup(name: str) -> None:
                     Path(path).rmdir()
             except OSError as error:
                 if time.monotonic() > deadline:
-                    raise StepFailed(f"cgroup {hierarchy / name} can't be removed: {error}") from error
+                    raise StepFailedError(f"cgroup {hierarchy / name} can't be removed: {error}") from error
                 time.sleep(_POLL_SECONDS)
 
 
 def _hierarchies() -> Iterator[Path]:
-    """The cgroup mounts: one for version 2, one for each controller of version 1."""
+    """Return the cgroup mounts: one for version 2, one for each controller of version 1."""
     seen = set()
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, target, kind, *_ = line.split()
@@ -150,4 +154,4 @@ def _ip(*arguments: str, inside: Sequence[str] = ()) -> None:
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise StepFailed(f"{' '.join(command)}: {done.stderr.strip()}")
+        raise StepFailedError(f"{' '.join(command)}: {done.stderr.strip()}")

@@ -1,6 +1,6 @@
 """The provider `native`: a single node made of the real components, on the machine itself.
 
-In: a cluster's name. Out: a cluster whose node and DNS are Ready, or `StepFailed` with the log of the part at fault.
+In: a cluster's name. Out: a cluster whose node and DNS are Ready, or the log of the part at fault.
 """
 
 import functools
@@ -18,7 +18,7 @@ from tests.cluster.addresses import DOMAIN, NODE, Addresses, addresses
 from tests.cluster.node import CACHE
 from tests.tools import apt, build
 from tests.tools.paths import cache
-from tests.tools.progress import StepFailed, say, tail
+from tests.tools.progress import StepFailedError, say, tail
 from tests.tools.table import TOOLS, find
 
 PACKAGES = {"iproute2": "ip", "iptables": "iptables", "procps": "sysctl", "runc": "runc"}
@@ -48,8 +48,12 @@ class Native:
         return state.folder(self.name)
 
     def kubeconfig(self) -> Path:
-        """The administrator's kubeconfig; there once `up` has run."""
+        """Return the administrator's kubeconfig; there once `up` has run."""
         return self.folder / "kubeconfig"
+
+    def exists(self) -> bool:
+        """Tell whether this machine has such a cluster, well or not."""
+        return state.read(self.name) is not None
 
     def up(self) -> None:
         """Make the cluster, or check the one that runs; one that is not well, or made of other parts, is made anew."""
@@ -72,17 +76,17 @@ class Native:
             self._down()
 
     def status(self) -> str:
-        """What is wrong with the cluster, in a line or more; empty if it is well."""
+        """Return what is wrong with the cluster, in a line or more; empty if it is well."""
         record = state.read(self.name)
         if not record or not state.alive(record.process):
             return f"cluster {self.name} does not run"
         return self._wait_well(0)
 
     def enter(self) -> list[str]:
-        """What to put before a command so that it runs on the node."""
+        """Return what to put before a command so that it runs on the node."""
         record = state.read(self.name)
         if not record or not state.alive(record.process):
-            raise StepFailed(f"cluster {self.name} does not run; run `python -m tests.cluster up` first")
+            raise StepFailedError(f"cluster {self.name} does not run; run `python -m tests.cluster up` first")
         return namespaces.entered(record.process)
 
     def load(self, archive: Path) -> list[str]:
@@ -90,7 +94,8 @@ class Native:
         return images.load([*self.enter(), str(_inside("ctr"))], archive)
 
     def _outdated(self, record: state.Record) -> str:
-        return "" if record.recipe == _recipe(*_made_of(addresses(record.number), self._cgroup)) else "its parts changed"
+        wanted = _recipe(*_made_of(addresses(record.number), self._cgroup))
+        return "" if record.recipe == wanted else "it was made of other parts"
 
     def _create(self) -> None:
         started = time.monotonic()
@@ -147,17 +152,17 @@ class Native:
         """Wait until there is no such fault; else fail with the ends of the logs of those that may be to blame."""
         try:
             health.wait(f"cluster {self.name}", lambda: fault(self.kubeconfig()), _READY_SECONDS)
-        except StepFailed as error:
+        except StepFailedError as error:
             logs = [self.folder / "logs" / f"{name}.log" for name in ("node", *blamed)]
             ends = "\n".join(f"  {log}:\n{tail(log, 12)}" for log in logs)
-            raise StepFailed(f"{error}\n{ends}") from error
+            raise StepFailedError(f"{error}\n{ends}") from error
 
     def _wait_well(self, seconds: float) -> str:
-        """The first fault that lasts; empty if the API server, containerd, the node and DNS are well."""
+        """Return the first fault that lasts; empty if the API server, containerd, the node and DNS are well."""
         try:
             for fault in (health.api_fault, self._containerd_fault, health.node_fault, health.dns_fault):
                 health.wait(f"cluster {self.name}", functools.partial(fault, self.kubeconfig()), seconds)
-        except StepFailed as error:
+        except StepFailedError as error:
             return str(error)
         return ""
 

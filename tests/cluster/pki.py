@@ -4,7 +4,7 @@ In: who is to be named by what. Out: files in one folder, readable by their owne
 """
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_LIFETIME = datetime.timedelta(days=365)
-_SKEW = datetime.timedelta(hours=1)
+_LIFETIME = dt.timedelta(days=365)
+_SKEW = dt.timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def certify(signer: Authority, file: str, common_name: str, group: str = "", hos
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
     )
     if hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False
+        )
     certificate = builder.sign(signer.key, hashes.SHA256())
     _write(signer.folder / f"{file}.key", _pem(key))
     _write(signer.folder / f"{file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
@@ -73,7 +75,7 @@ def signing_key(path: Path) -> None:
 
 
 def kubeconfig(folder: Path, user: str, server: str) -> str:
-    """A kubeconfig that holds all it needs, for the client certificate FOLDER/USER.crt. JSON is YAML."""
+    """Return a kubeconfig that holds all it needs, for the client certificate FOLDER/USER.crt. JSON is YAML."""
 
     def data(file: str) -> str:
         return base64.b64encode((folder / file).read_bytes()).decode()
@@ -103,7 +105,7 @@ def kubeconfig(folder: Path, user: str, server: str) -> str:
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

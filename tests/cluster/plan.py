@@ -21,13 +21,13 @@ _CONFIG = f"{CLUSTER}/config"
 
 
 def argv(program: str, options: Mapping[str, str | int | bool]) -> list[str]:
-    """A command line; True and False are spelled as Go's flag packages want them."""
+    """Return a command line; True and False are spelled as Go's flag packages want them."""
     spelled = {key: str(value).lower() if isinstance(value, bool) else value for key, value in options.items()}
     return [program, *(f"--{key}={value}" for key, value in spelled.items())]
 
 
 def etcd(program: str, data: str, client: str, peer: str) -> list[str]:
-    """An etcd that forgets on power failure: quick, and good enough for a test."""
+    """Return an etcd that forgets on power failure: quick, and good enough for a test."""
     options: dict[str, str | int | bool] = {
         "name": "node",
         "data-dir": data,
@@ -41,13 +41,13 @@ def etcd(program: str, data: str, client: str, peer: str) -> list[str]:
     return argv(program, options)
 
 
-def apiserver(program: str, pki: str, store: str, services: str, address: str, port: int) -> list[str]:
-    """An API server with the admission plugins and the authorizers of a kubeadm cluster."""
+def apiserver(program: str, pki: str, store: str, services: str, listen: tuple[str, int]) -> list[str]:
+    """Return an API server with the admission plugins and the authorizers of a kubeadm cluster."""
     options: dict[str, str | int | bool] = {
         "etcd-servers": store,
-        "bind-address": address,
-        "advertise-address": address,
-        "secure-port": port,
+        "bind-address": listen[0],
+        "advertise-address": listen[0],
+        "secure-port": listen[1],
         "service-cluster-ip-range": services,
         "authorization-mode": "Node,RBAC",
         "enable-admission-plugins": "NodeRestriction",
@@ -63,9 +63,9 @@ def apiserver(program: str, pki: str, store: str, services: str, address: str, p
 
 
 def components(programs: Mapping[str, str], at: Addresses) -> dict[str, list[str]]:
-    """The plan: etcd first, the node's own parts last."""
+    """Return the plan: etcd first, the node's own parts last."""
     services = ",".join(at.services)
-    api = apiserver(programs["kube-apiserver"], _PKI, _ETCD, services, at.node[0], API_PORT)
+    api = apiserver(programs["kube-apiserver"], _PKI, _ETCD, services, (at.node[0], API_PORT))
     to_kubelet = {
         "kubelet-certificate-authority": f"{_PKI}/ca.crt",
         "kubelet-client-certificate": f"{_PKI}/apiserver-kubelet-client.crt",
@@ -107,7 +107,7 @@ def components(programs: Mapping[str, str], at: Addresses) -> dict[str, list[str
 
 
 def configuration(at: Addresses, cgroup: str, cni_programs: str) -> dict[str, str]:
-    """The files of the folder `config` by name, and the manifests to apply once the API server answers."""
+    """Return the files of the folder `config` by name, and the manifests to apply once the API server answers."""
     values = {
         "node": at.node[0],
         "name": NODE,

@@ -35,17 +35,17 @@ class Record:
 
 
 def clusters() -> Path:
-    """The folder of all native clusters."""
+    """Return the folder of all native clusters."""
     return cache() / "clusters"
 
 
 def folder(name: str) -> Path:
-    """The folder of one cluster."""
+    """Return the folder of one cluster."""
     return clusters() / name
 
 
 def identify(pid: int) -> Process | None:
-    """The process now called `pid`; None if there is none, or only its exit status is left."""
+    """Return the process now called `pid`; None if there is none, or only its exit status is left."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
@@ -70,7 +70,7 @@ def write(name: str, record: Record) -> None:
 
 
 def read(name: str) -> Record | None:
-    """The record of a cluster; None if `up` never got so far."""
+    """Return the record of a cluster; None if `up` never got so far."""
     path = folder(name) / "record.json"
     if not path.exists():
         return None
@@ -79,7 +79,7 @@ def read(name: str) -> Record | None:
 
 
 def free_number(name: str) -> int:
-    """The lowest number that no other cluster holds."""
+    """Return the lowest number that no other cluster holds."""
     others = [path.name for path in clusters().glob("*") if path.name != name]
     taken = {record.number for record in map(read, others) if record}
     return next(number for number in range(256) if number not in taken)

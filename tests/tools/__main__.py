@@ -8,7 +8,7 @@ import argparse
 import sys
 
 from tests.tools import build
-from tests.tools.progress import StepFailed
+from tests.tools.progress import StepFailedError
 from tests.tools.table import TOOLS, Tool, find
 
 
@@ -38,7 +38,7 @@ def main() -> int:
     except KeyError as error:
         print(error.args[0], file=sys.stderr)
         return 2
-    except StepFailed as error:
+    except StepFailedError as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.tools.paths import log_path
-from tests.tools.progress import StepFailed, run
+from tests.tools.progress import StepFailedError, run
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -21,7 +21,7 @@ def program(name: str) -> Path | None:
 
 
 def missing(packages: Mapping[str, str]) -> Sequence[str]:
-    """The packages whose program is not there."""
+    """Return the packages whose program is not there."""
     return [package for package, shown_by in packages.items() if program(shown_by) is None]
 
 
@@ -32,11 +32,13 @@ def ensure(packages: Mapping[str, str]) -> None:
         return
     names = " ".join(wanted)
     if program("apt-get") is None or os.geteuid() != 0:
-        raise StepFailed(f"programs of these packages are missing: {names}; install them, or run as root on Debian")
+        raise StepFailedError(
+            f"programs of these packages are missing: {names}; install them, or run as root on Debian"
+        )
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     log = log_path("apt")
     run(["apt-get", "update", "-q"], "apt-get update", log, env=environment)
     install = ["apt-get", "install", "-q", "-y", "--no-install-recommends", *wanted]
     run(install, f"apt-get install {names}", log, env=environment)
     if missing(packages):
-        raise StepFailed(f"apt-get install {names} left some missing: {' '.join(missing(packages))}; see {log}")
+        raise StepFailedError(f"apt-get install {names} left some missing: {' '.join(missing(packages))}; see {log}")

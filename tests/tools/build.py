@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.tools import golang
 from tests.tools.paths import log_path, scratch, tools
-from tests.tools.progress import BEAT_SECONDS, StepFailed, run, say
+from tests.tools.progress import BEAT_SECONDS, run, say
 from tests.tools.table import Tool
 
 _SIBLING = "./staging/src/"
@@ -24,16 +24,18 @@ _SIBLING = "./staging/src/"
 
 def folder(tool: Tool) -> Path:
     """Where the programs of a row are, or will be: keyed by version and by everything that makes them."""
-    recipe = json.dumps([tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items()], sort_keys=True)
+    recipe = json.dumps(
+        [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items()], sort_keys=True
+    )
     return tools() / f"{tool.name}-{tool.version}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
 
 
 def program(tool: Tool, name: str) -> Path:
-    """The path of one program of a row."""
+    """Return the path of one program of a row."""
     return folder(tool) / name
 
 
-def ensure(wanted: Sequence[Tool], built: Callable[[Tool], None] = lambda tool: None) -> None:
+def ensure(wanted: Sequence[Tool], built: Callable[[Tool], object] = lambda _: None) -> None:
     """Build what is missing of `wanted`, in that order; calls `built` for each row as soon as it is there.
 
     One build at a time on a machine: a second caller waits for the first and then finds its programs.
@@ -52,14 +54,14 @@ def ensure(wanted: Sequence[Tool], built: Callable[[Tool], None] = lambda tool: 
 
 
 def module_file(tool: Tool, siblings: Sequence[str]) -> str:
-    """A go.mod that requires the row's module and takes its siblings at the version that goes with it."""
+    """Return a go.mod that requires the row's module and takes its siblings at the version that goes with it."""
     _, minor, patch = tool.version.split(".", 2)
     replaced = "".join(f"replace {name} => {name} v0.{minor}.{patch}\n" for name in siblings)
     return f"module build\n\ngo 1.21\n\nrequire {tool.module} {tool.version}\n\n{replaced}"
 
 
 def _source(tool: Tool) -> dict[str, str]:
-    """The files of a module of our own; empty for a published one."""
+    """Return the files of a module of our own; empty for a published one."""
     if not tool.source:
         return {}
     return {file.name: file.read_text() for file in sorted((Path(__file__).parent / tool.source).iterdir())}
@@ -103,7 +105,7 @@ def _build(go: Path, tool: Tool) -> None:
 
 
 def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
-    """The modules that the row's own go.mod replaces by folders of its repository."""
+    """Return the modules that the row's own go.mod replaces by folders of its repository."""
     if not tool.staging:
         return []
     at = f"{tool.module}@{tool.version}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.tools import apt
 from tests.tools.paths import log_path, scratch, tools
-from tests.tools.progress import StepFailed, run, say
+from tests.tools.progress import StepFailedError, run, say
 from tests.tools.table import GO_MINIMUM, GO_VERSION
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -26,7 +26,7 @@ def version_of(text: str) -> tuple[int, int]:
 
 
 def environment() -> Mapping[str, str]:
-    """The environment for `go`: no toolchain of its own choice, caches that can be dropped afterwards."""
+    """Return the environment for `go`: no toolchain of its own choice, caches that can be dropped afterwards."""
     return {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -41,7 +41,7 @@ def environment() -> Mapping[str, str]:
 
 
 def ensure() -> Path:
-    """The `go` to build with; installs Debian's and fetches the pinned toolchain with it where needed."""
+    """Return the `go` to build with; installs Debian's and fetches the pinned toolchain with it where needed."""
     on_path = shutil.which("go")
     if on_path and _version(Path(on_path)) >= GO_MINIMUM:
         return Path(on_path)
@@ -55,7 +55,7 @@ def ensure() -> Path:
 
 
 def _version(go: Path) -> tuple[int, int]:
-    return version_of(subprocess.run([go, "version"], capture_output=True, text=True, env=environment()).stdout)
+    return version_of(subprocess.check_output([go, "version"], text=True, env=environment()))
 
 
 def _fetch(older: Path, target: Path) -> None:
@@ -69,12 +69,19 @@ def _fetch(older: Path, target: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # -json on stdout, so by hand: an old `go mod download` refuses to run outside a module.
     (folder / "go.mod").write_text("module toolchain\n")
-    run([str(older), "mod", "download", module], f"fetch Go {GO_VERSION}", log_path("go"), env=environment(), cwd=folder)
+    run(
+        [str(older), "mod", "download", module], f"fetch Go {GO_VERSION}", log_path("go"), env=environment(), cwd=folder
+    )
     listed = subprocess.run(
-        [older, "mod", "download", "-json", module], capture_output=True, text=True, env=environment(), cwd=folder
+        [older, "mod", "download", "-json", module],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        cwd=folder,
     )
     if listed.returncode != 0:
-        raise StepFailed(f"fetch Go {GO_VERSION}: {listed.stderr.strip() or listed.stdout.strip()}")
+        raise StepFailedError(f"fetch Go {GO_VERSION}: {listed.stderr.strip() or listed.stdout.strip()}")
     part = target.with_name(f"{target.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(json.loads(listed.stdout)["Dir"], part)

@@ -16,7 +16,7 @@ def cache() -> Path:
 
 
 def tools() -> Path:
-    """The folder with one finished folder for each tool, version and recipe."""
+    """Return the folder with one finished folder for each tool, version and recipe."""
     return cache() / "tools"
 
 
@@ -26,5 +26,5 @@ def scratch() -> Path:
 
 
 def log_path(name: str) -> Path:
-    """The log of one tool's build."""
+    """Return the log of one tool's build."""
     return cache() / "logs" / f"{name}.log"

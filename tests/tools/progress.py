@@ -1,6 +1,6 @@
 """Long steps that are never silent: a child process whose elapsed time is shown while it runs.
 
-In: a command, a label, a log file. Out: lines on stderr; `StepFailed` with the log's last lines.
+In: a command, a label, a log file. Out: lines on stderr; `StepFailedError` with the log's last lines.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ BEAT_SECONDS = 10.0
 TAIL_LINES = 25
 
 
-class StepFailed(Exception):
+class StepFailedError(Exception):
     """A step ended badly; the message names it and carries the end of its log."""
 
 
@@ -23,13 +23,13 @@ def say(text: str) -> None:
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """The last lines of a log, indented; a remark if there is none."""
+    """Return the last lines of a log, indented; a remark if there is none."""
     if not log.exists():
         return f"    ({log} does not exist)"
     return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])
 
 
-def run(
+def run(  # noqa: PLR0913 - as subprocess.run
     argv: Sequence[str],
     label: str,
     log: Path,
@@ -56,4 +56,4 @@ def run(
             child.wait()
             raise
     if code != 0:
-        raise StepFailed(f"{label}: exit code {code}; the end of {log}:\n{tail(log)}")
+        raise StepFailedError(f"{label}: exit code {code}; the end of {log}:\n{tail(log)}")

@@ -11,6 +11,9 @@ GO_VERSION = "1.26.8"
 
 GO_MINIMUM = (1, 26)
 
+KIND_NODE_IMAGE = "kindest/node:v1.37.0@sha256:a1ed56cfb0e7b93589bdf97c8cd566405a265939e3620fc4f5de89adff580ae5"
+"""The node image that belongs to the pinned kind (its pkg/apis/config/defaults)."""
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -49,7 +52,7 @@ _CONTAINERD = "github.com/containerd/containerd/v2"
 
 
 def _old_apiserver(version: str) -> Tool:
-    """An API server alone, for admission on old versions; these link against names that Go 1.23 closed."""
+    """Return an API server alone, for admission on old versions; these link against names that Go 1.23 closed."""
     return Tool(
         name=f"kube-apiserver-{'.'.join(version.split('.')[:2]).lstrip('v')}",
         version=version,
@@ -147,7 +150,7 @@ TOOLS: Mapping[str, Tool] = {
 
 
 def find(name: str, tools: Iterable[Tool] = TOOLS.values()) -> Tool:
-    """The row called `name`, else the first one that makes a program of that name."""
+    """Return the row called `name`, else the first one that makes a program of that name."""
     rows = list(tools)
     for tool in (*(row for row in rows if row.name == name), *(row for row in rows if name in row.programs)):
         return tool

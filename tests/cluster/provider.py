@@ -1,0 +1,47 @@
+"""The one interface of both providers, and the choice between them.
+
+In: the cluster's name. Out: the provider it runs on; for a new one, kind if this machine can run it, else native.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+from tests.cluster.kind import Kind
+from tests.cluster.native import Native
+from tests.tools.progress import say
+
+NAMES = ("auto", "kind", "native")
+
+
+class Provider(Protocol):
+    """A way to run one cluster on this machine."""
+
+    def kubeconfig(self) -> Path:
+        """Tell where the administrator's kubeconfig is once `up` has run."""
+
+    def up(self) -> None:
+        """Make the cluster, or see that it is well; node and DNS are Ready afterwards."""
+
+    def down(self) -> None:
+        """End the cluster, and leave nothing of it behind."""
+
+    def status(self) -> str:
+        """Tell what is wrong, in a line or more; nothing if the cluster is well."""
+
+    def enter(self) -> list[str]:
+        """Tell what to put before a command so that it runs on the node."""
+
+    def load(self, archive: Path) -> list[str]:
+        """Give the node the images of an archive, and return the names that pods use."""
+
+
+def choose(name: str, wanted: str = "auto") -> Provider:
+    """Return the provider that `name` already runs on, else the `wanted` one."""
+    native, kind = Native(name), Kind(name)
+    if wanted == "native" or (wanted == "auto" and native.exists()):
+        return native
+    if wanted == "kind" or kind.exists():
+        return kind
+    refusal = kind.refusal()
+    say(f"provider native: {refusal}" if refusal else "provider kind")
+    return native if refusal else kind
