@@ -87,8 +87,8 @@ class Iptables:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise IptablesError(f"{command[0]}: {error}") from None
         if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise IptablesError(f"{command[0]}: {said[0]}")
+            said = [line for line in done.stderr.splitlines() if line and not line.startswith("#")]  # "# Warning: ..."
+            raise IptablesError(f"{command[0]}: {said[0] if said else f'exit status {done.returncode}'}")
         return done.stdout
 
 

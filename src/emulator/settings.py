@@ -69,6 +69,16 @@ class ServeSettings:
     serve_after_sigterm_seconds: int
 
 
+class RedirectSettings:
+    """What `redirect` is told: the emulator's port, where the programs of iptables are and their lock."""
+
+    __slots__ = ("lock_file", "path", "port")
+
+    port: int
+    path: str
+    lock_file: str
+
+
 def environment() -> dict[str, str]:
     """Return the environment of this process; `os.environ` would cost the sidecar the module `os`."""
     import posix  # noqa: PLC0415 - not for those who pass a mapping
@@ -104,6 +114,16 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     settings.serve_after_sigterm_seconds = integer(
         environ, names.ENV_SERVE_AFTER_SIGTERM_SECONDS, 0, SERVE_AFTER_SIGTERM_SECONDS
     )
+    return settings
+
+
+def redirect_settings(environ: "Mapping[str, str]") -> RedirectSettings:
+    """Return the settings of `redirect`; raises SettingsError."""
+    settings = RedirectSettings()
+    settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
+    settings.path = text(environ, "PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"
+    # iptables(8) has its lock in /run, where a read-only root has nothing writable; /dev/shm is the pod's own.
+    settings.lock_file = text(environ, "XTABLES_LOCKFILE") or "/dev/shm/xtables.lock"  # noqa: S108 - flock(2) only
     return settings
 
 
