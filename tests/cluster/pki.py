@@ -19,6 +19,19 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 _LIFETIME = dt.timedelta(days=365)
 _SKEW = dt.timedelta(hours=1)
 
+# RFC 5280 section 4.2.1.3; without it the strict verification of Python 3.13 and later refuses the authority.
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=True,
+    crl_sign=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 @dataclass(frozen=True)
 class Authority:
