@@ -1,0 +1,62 @@
+{{/*
+Name of the objects. Cut so that the longest suffix of ours (`-certificate`) still fits a DNS label of 63 characters; a
+release may have dots or start with a digit, which a Service may not.
+*/}}
+{{- define "imds-emulator.fullname" -}}
+{{- $name := .Release.Name }}
+{{- if not (contains .Chart.Name $name) }}
+{{- $name = printf "%s-%s" $name .Chart.Name }}
+{{- end }}
+{{- $name = .Values.fullnameOverride | default $name | replace "." "-" }}
+{{- regexReplaceAll "^([0-9])" $name "r${1}" | trunc 51 | trimAll "-" }}
+{{- end }}
+
+{{- define "imds-emulator.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
+{{- end }}
+
+{{- define "imds-emulator.labels" -}}
+{{- $own := include "imds-emulator.selectorLabels" . | fromYaml }}
+{{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
+{{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
+{{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
+{{- toYaml (merge $own .Values.commonLabels) }}
+{{- end }}
+
+{{/* The selector's labels are merged first: nobody's podLabels change them. */}}
+{{- define "imds-emulator.podLabels" -}}
+{{- toYaml (merge (include "imds-emulator.selectorLabels" . | fromYaml) .Values.podLabels .Values.commonLabels) }}
+{{- end }}
+
+{{/* Full name of an image; takes `image` (one of the values' images) and `root`. */}}
+{{- define "imds-emulator.image" -}}
+{{- $registry := .image.registry | default .root.Values.global.imageRegistry }}
+{{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}
+{{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{- define "imds-emulator.serviceAccountName" -}}
+{{- $default := ternary (include "imds-emulator.fullname" .) "default" .Values.serviceAccount.create }}
+{{- .Values.serviceAccount.name | default $default }}
+{{- end }}
+
+{{- define "imds-emulator.certificateSecret" -}}
+{{- if eq .Values.certificate.mode "secret" }}
+{{- .Values.certificate.secretName }}
+{{- else }}
+{{- include "imds-emulator.fullname" . }}-certificate
+{{- end }}
+{{- end }}
+
+{{- define "imds-emulator.namespaceSelector" -}}
+{{- $names := .Values.namespaces.excluded }}
+{{- if .Values.namespaces.excludeRelease }}
+{{- $names = append $names .Release.Namespace | uniq }}
+{{- end }}
+{{- $expressions := .Values.namespaces.selector.matchExpressions | default list }}
+{{- with $names }}
+{{- $expressions = prepend $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" .) }}
+{{- end }}
+{{- toYaml (merge (dict "matchExpressions" $expressions) .Values.namespaces.selector) }}
+{{- end }}

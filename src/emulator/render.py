@@ -1,0 +1,132 @@
+"""`imds-emulator render`: writes the chart's templates, the kustomize files and the table of values from one source.
+
+Goes in: manifests/*/*.j2 and charts/imds-emulator/values.yaml, the only home of a default. Comes out: files in charts/
+and kustomize/; with `--check` none is written, differences are shown and the exit status is 1 if there are any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from emulator import names
+from emulator.render_targets import Helm, Kustomize
+from emulator.render_values import table
+
+ROOT = Path(__file__).resolve().parents[2]
+MANIFESTS = Path(__file__).with_name("manifests")
+CHART = Path("charts/imds-emulator")
+INSTALL = Path("kustomize/install")
+# A folder of manifests is a part of the installation: `common`, or what one `mode` of the chart adds.
+PARTS = ("common", "webhook", "policy")
+TABLE_BEGIN, TABLE_END = "<!-- values: made by `make render` -->\n", "<!-- end of values -->\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write what is missing or differs and remove what is left over; with `--check` only report, 1 if there is any."""
+    parser = argparse.ArgumentParser(prog="imds-emulator render", description="Write chart and kustomize files.")
+    parser.add_argument("--check", action="store_true", help="write nothing; show differences, exit status 1 if any")
+    options = parser.parse_args(arguments)
+    wanted = outputs()
+    differences = [path for path, text in wanted.items() if present(path) != text]
+    leftovers = sorted(generated_files() - wanted.keys())
+    if options.check:
+        for path in differences:
+            show_difference(path, present(path), wanted[path])
+        for path in leftovers:
+            print(f"{path}: no template makes it; remove it")  # noqa: T201
+        return 1 if differences or leftovers else 0
+    for path in differences:
+        (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / path).write_text(wanted[path])
+        print(f"wrote {path}")  # noqa: T201
+    for path in leftovers:
+        (ROOT / path).unlink()
+        print(f"removed {path}")  # noqa: T201
+    return 0
+
+
+def outputs() -> dict[Path, str]:
+    """Return every generated file: its path in the checkout and its whole text."""
+    values_text = (ROOT / CHART / "values.yaml").read_text()
+    values = yaml.safe_load(values_text)
+    result = {CHART / "README.md": with_table((ROOT / CHART / "README.md").read_text(), table(values_text))}
+    for part in PARTS:
+        for template in sorted((MANIFESTS / part).glob("*.j2")):
+            source, name = f"{part}/{template.name}", template.name.removesuffix(".j2")
+            result[CHART / "templates" / name] = for_helm(source)
+            if text := for_kustomize(source, values):
+                result[INSTALL / part / name] = text
+    return result
+
+
+def generated_files() -> set[Path]:
+    """Return the files that are there and that only `outputs` may make."""
+    found = set((ROOT / CHART / "templates").glob("*.yaml"))
+    for part in PARTS:
+        found |= set((ROOT / INSTALL / part).glob("*.yaml")) - {ROOT / INSTALL / part / "kustomization.yaml"}
+    return {path.relative_to(ROOT) for path in found}
+
+
+def for_helm(source: str) -> str:
+    """Return the Helm template made from `source`, a path under manifests/."""
+    text = environment(Helm()).get_template(source).render()
+    part = source.split("/", maxsplit=1)[0]
+    if part != "common":
+        text = Helm().when("mode", part, caller=lambda: text)
+    return f"{{{{- /* Made by `make render` from src/emulator/manifests/{source} */ -}}}}\n{text}"
+
+
+def for_kustomize(source: str, values: dict[str, Any]) -> str:
+    """Return the plain manifest made from `source` at the chart's default values; empty if there is none by default."""
+    part = source.split("/", maxsplit=1)[0]
+    chosen = values if part == "common" else {**values, "mode": part}
+    text = environment(Kustomize(chosen)).get_template(source).render()
+    lines = [line for line in text.splitlines(keepends=True) if line.strip()]
+    return f"# Made by `make render` from src/emulator/manifests/{source}\n{''.join(lines)}" if lines else ""
+
+
+def environment(target: Helm | Kustomize) -> jinja2.Environment:
+    """Return the Jinja environment whose words `target` speaks; its brackets leave Helm's braces alone."""
+    made = jinja2.Environment(  # noqa: S701 - YAML, not HTML
+        loader=jinja2.FileSystemLoader(MANIFESTS),
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.globals = {"names": names, **target.words()}
+    return made
+
+
+def with_table(readme: str, values_table: str) -> str:
+    """Return `readme` with the text between the two markers replaced."""
+    before, rest = readme.split(TABLE_BEGIN)
+    _, after = rest.split(TABLE_END)
+    return f"{before}{TABLE_BEGIN}{values_table}{TABLE_END}{after}"
+
+
+def present(path: Path) -> str:
+    """Return the text of a file in the checkout, empty if there is none."""
+    file = ROOT / path
+    return file.read_text() if file.exists() else ""
+
+
+def show_difference(path: Path, old: str, new: str) -> None:
+    """Print a unified diff from what is there to what the templates make."""
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), f"{path} (there)", f"{path} (made)"
+    )
+    sys.stdout.writelines(lines)
