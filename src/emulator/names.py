@@ -4,6 +4,9 @@ Goes in: nothing.
 Comes out: constants. Whoever needs one of these words imports it from here.
 """
 
+# `app.kubernetes.io/name` of everything we install, and its name where nobody chose another.
+APP = "imds-emulator"
+
 # Keys that existing manifests carry. Never renamed.
 LABEL_ENABLED = "gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
 LABEL_ENABLED_VALUE = "True"  # exactly this; "true" and the rest leave the pod alone
@@ -13,6 +16,7 @@ ANNOTATION_ROLE_ARN = "gkemulticloud.googleapis.com/aws-imds-emulator-role-arn"
 ANNOTATION_IMDS_VERSION = "imds-emulator/imds-version"
 ANNOTATION_REGION = "imds-emulator/region"
 ANNOTATION_REDIRECT = "imds-emulator/redirect"
+ANNOTATION_APP_REGION = "imds-emulator/app-region"
 
 # On a Namespace: globs on the role ARN that its pods may ask for.
 ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
@@ -26,6 +30,7 @@ REDIRECT_MODE_DEFAULT = "iptables"
 REDIRECT_CONTAINER = "imds-redirect"
 EMULATOR_CONTAINER = "imds-emulator"
 TOKEN_VOLUME = "imds-emulator-token"  # noqa: S105 - the name of a volume
+EMPTY_VOLUME = "imds-emulator-empty"
 TOKEN_DIRECTORY = "/var/run/secrets/imds-emulator"  # noqa: S105 - a path
 TOKEN_FILE = "token"  # noqa: S105 - a file name inside TOKEN_DIRECTORY
 CA_BUNDLE_FILE = "ca.crt"  # the file in TOKEN_DIRECTORY and the key in the ConfigMap
@@ -99,5 +104,7 @@ SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 # What the SDKs read in place of 169.254.169.254 (the `env` redirect mode).
 ENV_SERVICE_ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+# Beside AWS_REGION, what some SDKs read for their region.
+ENV_DEFAULT_REGION = "AWS_DEFAULT_REGION"
 
 DEFAULT_AUDIENCE = "sts.amazonaws.com"

@@ -54,7 +54,8 @@ class Helm:
 
     def text(self, path: str, indent: int) -> str:
         """Print the key and its string, or nothing where the string is empty."""
-        return f"{{{{- with .Values.{path} }}}}\n{' ' * indent}{_key(path)}: {{{{ . | quote }}}}\n{' ' * indent}{{{{- end }}}}"
+        margin = " " * indent
+        return f"{{{{- with .Values.{path} }}}}\n{margin}{_key(path)}: {{{{ . | quote }}}}\n{margin}{{{{- end }}}}"
 
     def tree(self, path: str, indent: int, key: str | None = None) -> str:
         """Print the key (an empty one: none) and what is under it, unchanged, or nothing where that is empty."""
