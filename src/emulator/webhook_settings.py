@@ -1,0 +1,125 @@
+"""What the webhook is told by its environment; apart from `settings`, so that the sidecar does not carry it.
+
+Goes in: a mapping of names to texts; an empty text is as good as none.
+Comes out: settings, checked; or SettingsError with one line that names variable, value and remedy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emulator import names
+from emulator.settings import PORTS, SettingsError, choice, integer, required, text, wrong
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DRAIN_SECONDS = (0, 600)
+DRAIN_DEFAULT_SECONDS = 10
+POLL_SECONDS = (0.1, 3600.0)
+POLL_DEFAULT_SECONDS = 5.0
+VALIDITY_SECONDS = (2, 10 * 365 * 86400)
+CA_VALIDITY_DEFAULT_SECONDS = 365 * 86400
+LEAF_VALIDITY_DEFAULT_SECONDS = 30 * 86400
+# A renewed leaf is in service 5 looks after it is due, at most; the last 3/10 of its life must hold them.
+POLLS_IN_A_LIFE = 20
+
+
+@dataclass(frozen=True)
+class WebhookSettings:
+    """What `webhook` is told."""
+
+    port: int
+    health_port: int
+    drain_seconds: int
+    parameters: Path
+    configuration: str
+    certificate_mode: str
+    certificate_directory: Path
+    namespace: str
+    secret: str
+    poll_seconds: float
+    ca_validity_seconds: int
+    leaf_validity_seconds: int
+    api_host: str
+    api_port: int
+    service_account: Path
+
+
+def webhook_settings(environ: Mapping[str, str]) -> WebhookSettings:
+    """Return the settings of `webhook`; raises SettingsError."""
+    mode = choice(environ, names.ENV_CERTIFICATE_MODE, names.CERTIFICATE_MODES[0], names.CERTIFICATE_MODES)
+    makes_its_own = mode == "self"
+    settings = WebhookSettings(
+        port=integer(environ, names.ENV_WEBHOOK_PORT, names.WEBHOOK_PORT_DEFAULT, PORTS),
+        health_port=integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS),
+        drain_seconds=integer(environ, names.ENV_DRAIN_SECONDS, DRAIN_DEFAULT_SECONDS, DRAIN_SECONDS),
+        parameters=_directory(environ, names.ENV_PARAMETERS, names.PARAMETERS_DIRECTORY),
+        configuration=required(
+            environ, names.ENV_WEBHOOK_CONFIGURATION, "set it to the name of the MutatingWebhookConfiguration"
+        ),
+        certificate_mode=mode,
+        certificate_directory=Path(text(environ, names.ENV_CERTIFICATE_DIRECTORY) or names.CERTIFICATE_DIRECTORY)
+        if makes_its_own
+        else _directory(environ, names.ENV_CERTIFICATE_DIRECTORY, names.CERTIFICATE_DIRECTORY),
+        namespace=required(environ, names.ENV_POD_NAMESPACE, "set it to the namespace of the Secret")
+        if makes_its_own
+        else text(environ, names.ENV_POD_NAMESPACE),
+        secret=required(environ, names.ENV_CERTIFICATE_SECRET, "set it to the name of the Secret for the certificate")
+        if makes_its_own
+        else text(environ, names.ENV_CERTIFICATE_SECRET),
+        poll_seconds=_seconds(environ, names.ENV_CERTIFICATE_POLL_SECONDS, POLL_DEFAULT_SECONDS, POLL_SECONDS),
+        ca_validity_seconds=integer(
+            environ, names.ENV_CA_VALIDITY_SECONDS, CA_VALIDITY_DEFAULT_SECONDS, VALIDITY_SECONDS
+        ),
+        leaf_validity_seconds=integer(
+            environ, names.ENV_LEAF_VALIDITY_SECONDS, LEAF_VALIDITY_DEFAULT_SECONDS, VALIDITY_SECONDS
+        ),
+        api_host=required(environ, names.ENV_API_HOST, "run in a pod, or set it to the API server's host"),
+        api_port=integer(environ, names.ENV_API_PORT, 443, PORTS),
+        service_account=_directory(environ, names.ENV_SERVICE_ACCOUNT, names.SERVICE_ACCOUNT_DIRECTORY),
+    )
+    _check(settings)
+    return settings
+
+
+def _check(settings: WebhookSettings) -> None:
+    """Hold the settings against each other."""
+    if settings.port == settings.health_port:
+        raise wrong(
+            names.ENV_HEALTH_PORT, str(settings.port), f"it is {names.ENV_WEBHOOK_PORT} too; give each its own port"
+        )
+    shortest = POLLS_IN_A_LIFE * settings.poll_seconds
+    if settings.leaf_validity_seconds < shortest:
+        raise wrong(
+            names.ENV_LEAF_VALIDITY_SECONDS,
+            str(settings.leaf_validity_seconds),
+            f"give at least {shortest:g}, {POLLS_IN_A_LIFE} times {names.ENV_CERTIFICATE_POLL_SECONDS}",
+        )
+    if settings.ca_validity_seconds < settings.leaf_validity_seconds:
+        raise wrong(
+            names.ENV_CA_VALIDITY_SECONDS,
+            str(settings.ca_validity_seconds),
+            f"give at least {names.ENV_LEAF_VALIDITY_SECONDS}={settings.leaf_validity_seconds}",
+        )
+
+
+def _directory(environ: Mapping[str, str], name: str, default: str) -> Path:
+    path = Path(text(environ, name) or default)
+    if not path.is_dir():
+        raise SettingsError(f"{name}: no directory {str(path)!r}: mount it, or set {name} to where it is")
+    return path
+
+
+def _seconds(environ: Mapping[str, str], name: str, default: float, bounds: tuple[float, float]) -> float:
+    value = text(environ, name)
+    low, high = bounds
+    try:
+        seconds = float(value) if value else default
+    except ValueError:
+        seconds = -1
+    if not low <= seconds <= high:
+        raise wrong(name, value, f"give a number from {low:g} to {high:g}")
+    return seconds
