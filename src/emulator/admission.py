@@ -1,0 +1,85 @@
+"""Admission of pods: a review of the API server in, the answer out.
+
+Goes in: an AdmissionReview (admission.k8s.io/v1) of any object, the installation's parameters, what the cluster can do.
+Comes out: the AdmissionReview to send back: untouched, injected by a JSON patch, or refused with a message.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from emulator import names, patch, rules
+from emulator.facts import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from emulator.facts import Object
+
+MIRROR = "kubernetes.io/config.mirror"  # what the kubelet puts on the API object of a static pod
+
+
+def review(
+    request_review: Object,
+    parameters: Mapping[str, str],
+    *,
+    native_sidecars: bool,
+    namespace_annotations: Mapping[str, str] | None = None,
+) -> Object:
+    """Return the answer to a review; `namespace_annotations` are needed only with an allow-list of roles.
+
+    `native_sidecars`: the API server is of 1.29 or later.
+
+    Raises ValueError when the input is no AdmissionReview of a version that we speak.
+    """
+    request = request_review.get("request")
+    if request_review.get("apiVersion") != "admission.k8s.io/v1" or not isinstance(request, dict):
+        raise ValueError("the body is not an AdmissionReview of admission.k8s.io/v1 with a request")
+    uid = request.get("uid") or ""
+    if not _is_new_pod(request):
+        return _answer(uid, {"allowed": True})
+    facts = Facts(
+        request["object"],
+        parameters,
+        native_sidecars=native_sidecars,
+        namespace_annotations=namespace_annotations,
+    )
+    if facts.label != names.LABEL_ENABLED_VALUE:
+        return _answer(uid, _allowed([], rules.label_warning(facts)))
+    if refusal := rules.refusal(facts):
+        status = {"status": "Failure", "message": refusal, "reason": "Forbidden", "code": 403}
+        return _answer(uid, {"allowed": False, "status": status})
+    return _answer(uid, _allowed(patch.operations(facts), rules.warnings(facts)))
+
+
+def _is_new_pod(request: Object) -> bool:
+    """Tell a pod's creation from updates, from subresources, and from mirror pods, which can't be changed."""
+    kind = request.get("kind") or {}
+    pod = request.get("object")
+    return (
+        request.get("operation") == "CREATE"
+        and (kind.get("group") or "", kind.get("kind")) == ("", "Pod")
+        and not request.get("subResource")
+        and isinstance(pod, dict)
+        and MIRROR not in ((pod.get("metadata") or {}).get("annotations") or {})
+    )
+
+
+def _allowed(operations: list[patch.Operation], warnings: list[str]) -> dict[str, Any]:
+    response: dict[str, Any] = {"allowed": True}
+    if operations:
+        text = json.dumps(operations, separators=(",", ":"), ensure_ascii=False)
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(text.encode()).decode()}
+    if warnings:
+        response["warnings"] = warnings
+    return response
+
+
+def _answer(uid: str, response: dict[str, Any]) -> Object:
+    return {
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "response": {"uid": uid, **response},
+    }

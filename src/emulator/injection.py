@@ -1,0 +1,306 @@
+"""What is added to a pod: said here once, as data. `patch` reads it for the webhook, `cel` prints it for a policy.
+
+Goes in: nothing. Comes out: `PARAMETERS`, the settings of an installation, and `STEPS`, additions in the order in
+which they are made. A step's `when` names facts that must all hold; a value is a tree of dict, list and constants
+with the nodes below as leaves. No text of a pod's owner is in it: that travels by the downward API.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from emulator import names
+from emulator.facts import DEFAULT_CONTAINER, EMULATOR_ARGS, REDIRECT_ARGS
+
+# Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
+PARAMETERS = {
+    "emulatorImage": "image of the sidecar",
+    "redirectImage": "image of the init container",
+    "imagePullPolicy": "Always, IfNotPresent or Never; empty for the API server's default",
+    "redirectImagePullPolicy": "likewise",
+    "imagePullSecrets": "names of Secrets in the pod's namespace, by commas",
+    "sidecarMode": "auto, native or classic; auto goes by the version of the API server",
+    "redirectMode": "iptables or env, for pods without the annotation imds-emulator/redirect",
+    "imdsVersion": "v1, v1-and-v2 or v2, for pods without the annotation imds-emulator/imds-version",
+    "port": "credential port, on the pod's loopback",
+    "healthPort": "port of probes and metrics",
+    "region": "region of the STS endpoint, for pods without the annotation imds-emulator/region; may be empty",
+    "stsEndpoint": "URL in place of the regional STS endpoint; may be empty",
+    "useFipsEndpoint": "true or false",
+    "caBundleConfigMap": "ConfigMap in the pod's namespace whose ca.crt is trusted too; may be empty",
+    "httpsProxy": "proxy for the calls of STS; may be empty",
+    "noProxy": "hosts that need no proxy; may be empty",
+    "tokenAudience": "audience of the projected token",
+    "tokenExpirationSeconds": "its life, 600 at least",
+    "durationSeconds": "life of the credentials, 900 to 43200",
+    "startupSeconds": "how long the app may be held back while there are no credentials yet",
+    "appRegion": "true or false: give the app's containers a region, for pods without imds-emulator/app-region",
+    "allowedRolesMode": "off, audit or enforce",
+    "allowedRoles": "globs on the role ARN, by commas, for namespaces without imds-emulator/allowed-roles",
+    "emulatorCpuRequest": "quantity; empty for none, as the seven below",
+    "emulatorCpuLimit": "",
+    "emulatorMemoryRequest": "",
+    "emulatorMemoryLimit": "",
+    "redirectCpuRequest": "",
+    "redirectCpuLimit": "",
+    "redirectMemoryRequest": "",
+    "redirectMemoryLimit": "",
+}
+
+# Seconds beyond startupSeconds until the kubelet takes the emulator for broken: Python's start on a busy node.
+STARTUP_MARGIN_SECONDS = 30
+LONGEST_GRACE_SECONDS = "86400"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter's text."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Number:
+    """A parameter as a number, plus a constant."""
+
+    key: str
+    plus: int = 0
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A constant text with a parameter after it."""
+
+    prefix: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """What `facts` tells of the pod: a text, or a condition."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class When:
+    """A value of a dict, or an item of a list, that is there if the parameter is not empty or the fact holds."""
+
+    condition: Param | Fact
+    then: Any
+
+
+@dataclass(frozen=True)
+class Ensure:
+    """Make the pod's list at `path` if there is none."""
+
+    path: str
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Add:
+    """A JSON patch's `add` of `value` at `path` (RFC 6902 section 4.1)."""
+
+    path: str
+    value: Any
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AddNames:
+    """Add an object {"name": ...} at `path` for each text of a fact that is a list."""
+
+    path: str
+    fact: str
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable for the containers that set none of `unless` themselves."""
+
+    name: str
+    value: Any
+    unless: tuple[str, ...]
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AddVariables:
+    """Add variables to the containers that are not ours."""
+
+    variables: tuple[Variable, ...]
+
+
+def _given(key: str) -> When:
+    return When(Param(key), Param(key))
+
+
+def _variable(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a tree of nodes
+    return {"name": name, "value": value}
+
+
+def _optional_variable(name: str, key: str) -> When:
+    return When(Param(key), _variable(name, Param(key)))
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _annotation_field(name: str, annotation: str) -> dict[str, Any]:
+    # The value is "" for a pod without the annotation.
+    return _field(name, f"metadata.annotations['{annotation}']")
+
+
+def _resources(container: str) -> dict[str, Any]:
+    return {
+        "requests": {"cpu": _given(f"{container}CpuRequest"), "memory": _given(f"{container}MemoryRequest")},
+        "limits": {"cpu": _given(f"{container}CpuLimit"), "memory": _given(f"{container}MemoryLimit")},
+    }
+
+
+def _security_context(uid: int, gid: int, capabilities: dict[str, list[str]]) -> dict[str, Any]:
+    """All of it is stated, so that nothing of the pod's own securityContext applies."""
+    return {
+        "runAsUser": uid,
+        "runAsGroup": gid,
+        "runAsNonRoot": uid != 0,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": capabilities,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def _probe(path: str, period_seconds: int, timeout_seconds: int, failure_threshold: int | Number) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": Number("healthPort")},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": timeout_seconds,
+        "failureThreshold": failure_threshold,
+    }
+
+
+# The ServiceAccount admission plugin mounts the API token into every container that mounts nothing there itself.
+# No emptyDir: kubectl drain and the cluster autoscaler take a pod that has one for one with data to lose.
+NO_API_TOKEN = {"name": names.EMPTY_VOLUME, "mountPath": names.SERVICE_ACCOUNT_DIRECTORY, "readOnly": True}
+EMPTY_VOLUME: dict[str, Any] = {"name": names.EMPTY_VOLUME, "downwardAPI": {"items": []}}
+
+# No defaultMode, so 0644. The kubelet makes that 0640 and the pod's fsGroup where it has one, 0600 and the user where
+# all containers run as one user. The emulator can read the token in each case; with a stricter mode it could not.
+TOKEN_VOLUME = {
+    "name": names.TOKEN_VOLUME,
+    "projected": {
+        "sources": [
+            {
+                "serviceAccountToken": {
+                    "audience": Param("tokenAudience"),
+                    "expirationSeconds": Number("tokenExpirationSeconds"),
+                    "path": names.TOKEN_FILE,
+                }
+            },
+            When(
+                Param("caBundleConfigMap"),
+                {
+                    "configMap": {
+                        "name": Param("caBundleConfigMap"),
+                        "items": [{"key": names.CA_BUNDLE_FILE, "path": names.CA_BUNDLE_FILE}],
+                    }
+                },
+            ),
+        ]
+    },
+}
+
+REDIRECT = {
+    "name": names.REDIRECT_CONTAINER,
+    "image": Param("redirectImage"),
+    "imagePullPolicy": _given("redirectImagePullPolicy"),
+    "args": REDIRECT_ARGS,
+    "env": [_variable(names.ENV_PORT, Param("port"))],
+    "resources": _resources("redirect"),
+    "securityContext": _security_context(0, 0, {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}),
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+    "volumeMounts": [NO_API_TOKEN],
+}
+
+EMULATOR = {
+    "name": names.EMULATOR_CONTAINER,
+    "image": Param("emulatorImage"),
+    "imagePullPolicy": _given("imagePullPolicy"),
+    "restartPolicy": When(Fact("native"), "Always"),
+    "args": EMULATOR_ARGS,
+    "env": [
+        _annotation_field(names.ENV_ROLE_ARN, names.ANNOTATION_ROLE_ARN),
+        _variable(names.ENV_TOKEN_FILE, f"{names.TOKEN_DIRECTORY}/{names.TOKEN_FILE}"),
+        _field(names.ENV_POD_NAME, "metadata.name"),
+        _field(names.ENV_POD_NAMESPACE, "metadata.namespace"),
+        _optional_variable(names.ENV_REGION, "region"),
+        _annotation_field(names.ENV_POD_REGION, names.ANNOTATION_REGION),
+        _optional_variable(names.ENV_STS_ENDPOINT, "stsEndpoint"),
+        _variable(names.ENV_USE_FIPS, Param("useFipsEndpoint")),
+        When(
+            Param("caBundleConfigMap"),
+            _variable(names.ENV_CA_BUNDLE, f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"),
+        ),
+        _optional_variable(names.ENV_HTTPS_PROXY, "httpsProxy"),
+        _optional_variable(names.ENV_NO_PROXY, "noProxy"),
+        _variable(names.ENV_PORT, Param("port")),
+        _variable(names.ENV_HEALTH_PORT, Param("healthPort")),
+        _variable(names.ENV_IMDS_VERSION, Param("imdsVersion")),
+        _annotation_field(names.ENV_POD_IMDS_VERSION, names.ANNOTATION_IMDS_VERSION),
+        _variable(names.ENV_DURATION_SECONDS, Param("durationSeconds")),
+        _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
+        # An ordinary container gets SIGTERM together with the app's; the kubelet ends both at the grace period's end.
+        When(Fact("classic"), _variable(names.ENV_SERVE_AFTER_SIGTERM_SECONDS, LONGEST_GRACE_SECONDS)),
+    ],
+    "lifecycle": When(Fact("classic"), {"postStart": {"exec": {"command": ["imds-emulator", "hold"]}}}),
+    "startupProbe": _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=STARTUP_MARGIN_SECONDS)),
+    "readinessProbe": _probe(names.READY_PATH, 10, 5, 3),
+    "livenessProbe": _probe(names.LIVE_PATH, 10, 5, 3),
+    "resources": _resources("emulator"),
+    "securityContext": _security_context(names.EMULATOR_UID, names.EMULATOR_GID, {"drop": ["ALL"]}),
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+    "volumeMounts": [
+        {"name": names.TOKEN_VOLUME, "mountPath": names.TOKEN_DIRECTORY, "readOnly": True},
+        NO_API_TOKEN,
+    ],
+}
+
+_REGIONS = (names.ENV_REGION, names.ENV_DEFAULT_REGION)
+
+# The variables come first, while the containers have the places that they came with. They are added to an injected pod
+# too: another webhook may have put in a container since.
+STEPS = (
+    AddVariables(
+        (
+            Variable(
+                names.ENV_SERVICE_ENDPOINT, Joined("http://127.0.0.1:", "port"), (names.ENV_SERVICE_ENDPOINT,), ("env",)
+            ),
+            Variable(names.ENV_REGION, Fact("region"), _REGIONS, ("app_region",)),
+            Variable(names.ENV_DEFAULT_REGION, Fact("region"), _REGIONS, ("app_region",)),
+        )
+    ),
+    Ensure("/spec/volumes", ("untouched",)),
+    Add("/spec/volumes/-", TOKEN_VOLUME, ("untouched",)),
+    Add("/spec/volumes/-", EMPTY_VOLUME, ("untouched",)),
+    # Native: the emulator at the head, then the redirect before it.
+    Ensure("/spec/initContainers", ("untouched", "native")),
+    Add("/spec/initContainers/0", EMULATOR, ("untouched", "native")),
+    Add("/spec/initContainers/0", REDIRECT, ("untouched", "native", "iptables")),
+    # Classic: the pod's own init containers run before there is an emulator to be led to.
+    Ensure("/spec/initContainers", ("untouched", "classic", "iptables")),
+    Add("/spec/initContainers/-", REDIRECT, ("untouched", "classic", "iptables")),
+    Add(
+        "/metadata/annotations/" + DEFAULT_CONTAINER.replace("/", "~1"),
+        Fact("first_container"),
+        ("untouched", "classic", "no_default_container"),
+    ),
+    Add("/spec/containers/0", EMULATOR, ("untouched", "classic")),
+    Ensure("/spec/imagePullSecrets", ("untouched", "lacks_pull_secrets")),
+    AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("untouched",)),
+)

@@ -1,0 +1,121 @@
+"""The injection as a JSON patch: reads the steps of `injection` for one pod.
+
+Goes in: `Facts` of the pod. Comes out: operations of RFC 6902, `add` only; all else of the pod stays as it came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from emulator.facts import OUR_CONTAINERS, env_names
+from emulator.injection import (
+    STEPS,
+    Add,
+    AddNames,
+    AddVariables,
+    Ensure,
+    Fact,
+    Joined,
+    Number,
+    Param,
+    Variable,
+    When,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emulator.facts import Facts
+
+Operation = dict[str, Any]
+
+
+def operations(facts: Facts) -> list[Operation]:
+    """Return the patch that injects the pod; empty when the pod is injected already."""
+    return [operation for step in STEPS for operation in _STEP[type(step)](step, facts)]
+
+
+def apply(pod: Any, patch: list[Operation]) -> None:  # noqa: ANN401 - decoded JSON, or a round-trip YAML tree
+    """Carry out `add` operations on a pod in place, as an API server does (RFC 6902 section 4.1)."""
+    for operation in patch:
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        target = pod
+        for part in parents:
+            target = target[int(part) if isinstance(target, list) else part]
+        if not isinstance(target, list):
+            target[last] = operation["value"]
+        elif last == "-":
+            target.append(operation["value"])
+        else:
+            target.insert(int(last), operation["value"])
+
+
+def value(node: Any, facts: Facts) -> Any:  # noqa: ANN401, PLR0911 - a tree of nodes; a return for each kind
+    """Return the JSON that a tree of nodes stands for."""
+    match node:
+        case dict():
+            return {key: value(item, facts) for key, item in node.items() if _is_there(item, facts)}
+        case list():
+            return [value(item, facts) for item in node if _is_there(item, facts)]
+        case When(then=then):
+            return value(then, facts)
+        case Param(key=key):
+            return facts.parameters[key]
+        case Number(key=key, plus=plus):
+            return int(facts.parameters[key]) + plus
+        case Joined(prefix=prefix, key=key):
+            return prefix + facts.parameters[key]
+        case Fact(name=name):
+            return getattr(facts, name)
+        case constant:
+            return constant
+
+
+def _is_there(node: Any, facts: Facts) -> bool:  # noqa: ANN401 - a tree of nodes
+    return not isinstance(node, When) or bool(value(node.condition, facts))
+
+
+def _holds(when: tuple[str, ...], facts: Facts) -> bool:
+    return all(getattr(facts, name) for name in when)
+
+
+def _add(path: str, json: Any) -> Operation:  # noqa: ANN401 - any JSON
+    return {"op": "add", "path": path, "value": json}
+
+
+def _ensure(step: Ensure, facts: Facts) -> Iterator[Operation]:
+    if _holds(step.when, facts) and facts.spec.get(step.path.rpartition("/")[2]) is None:
+        yield _add(step.path, [])
+
+
+def _one(step: Add, facts: Facts) -> Iterator[Operation]:
+    if _holds(step.when, facts):
+        yield _add(step.path, value(step.value, facts))
+
+
+def _names(step: AddNames, facts: Facts) -> Iterator[Operation]:
+    if _holds(step.when, facts):
+        for name in getattr(facts, step.fact):
+            yield _add(step.path, {"name": name})
+
+
+def _variables(step: AddVariables, facts: Facts) -> Iterator[Operation]:
+    for field, containers in (("initContainers", facts.init_containers), ("containers", facts.main_containers)):
+        for index, container in enumerate(containers):
+            wanted = [entry for entry in step.variables if _is_wanted(entry, container, facts)]
+            path = f"/spec/{field}/{index}/env"
+            if wanted and container.get("env") is None:
+                yield _add(path, [])
+            for entry in wanted:
+                yield _add(f"{path}/-", {"name": entry.name, "value": value(entry.value, facts)})
+
+
+def _is_wanted(variable: Variable, container: dict[str, Any], facts: Facts) -> bool:
+    return (
+        container.get("name") not in OUR_CONTAINERS
+        and _holds(variable.when, facts)
+        and not set(variable.unless) & set(env_names(container))
+    )
+
+
+_STEP: dict[type, Any] = {Ensure: _ensure, Add: _one, AddNames: _names, AddVariables: _variables}

@@ -1,0 +1,296 @@
+"""Why a pod is refused, or admitted with a warning: one row for each reason.
+
+Goes in: `Facts` of a labelled pod. Comes out: one line for each row that finds something.
+A row asks its question twice, in CEL for an admission policy and in Python; the answer is what it found, as a text, and
+'' if all is well. `$found` in its message stands for that answer, `$role_arn` and the like for the fact of that name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import Template
+from typing import TYPE_CHECKING
+
+from emulator import names
+from emulator.arn import ROLE_ARN_FORM, SHOWN_LIMIT
+from emulator.facts import OUR_CONTAINERS, OUR_VOLUMES, VARIABLES, annotation, param, text, texts
+from emulator.partitions import PARTITIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from emulator.facts import Facts, Object
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One reason. `name` is the reason's name in tests and metrics."""
+
+    name: str
+    cel: str
+    find: Callable[[Facts], str]
+    message: str
+
+
+def _path(key: str) -> str:
+    return f"metadata.annotations['{key}']"
+
+
+def _only(key: str, choices: tuple[str, ...]) -> Rule:
+    """Return the rule for an annotation that may have one of a few values."""
+    return Rule(
+        key,
+        f"{annotation(key)} in {texts(('', *choices))} ? '' : {annotation(key)}",
+        lambda facts: "" if (facts.annotations.get(key) or "") in ("", *choices) else facts.annotations[key],
+        f"{_path(key)} is $found: set it to {', '.join(choices[:-1])} or {choices[-1]}, or remove it",
+    )
+
+
+def _found(names_: Iterable[str]) -> str:
+    return ", ".join(names_)
+
+
+def _taken_containers(facts: Facts) -> str:
+    return "" if facts.complete else _found(c["name"] for c in facts.containers if c.get("name") in OUR_CONTAINERS)
+
+
+def _taken_volumes(facts: Facts) -> str:
+    return "" if facts.complete else _found(v["name"] for v in facts.volumes if v.get("name") in OUR_VOLUMES)
+
+
+def _port_users(facts: Facts) -> str:
+    ours = (int(facts.parameters["port"]), int(facts.parameters["healthPort"]))
+    return _found(c["name"] for c in facts.others if any(_listens(port, ours) for port in c.get("ports") or []))
+
+
+def _listens(port: Object, numbers: tuple[int, ...]) -> bool:
+    return (port.get("protocol") or "TCP") == "TCP" and port.get("containerPort") in numbers
+
+
+def _not_allowed(facts: Facts, mode: str) -> str:
+    return facts.role_arn if facts.parameters["allowedRolesMode"] == mode and not facts.role_allowed else ""
+
+
+def _windows(field: str, cel: str, find: Callable[[Facts], str]) -> Rule:
+    return Rule(
+        field,
+        f"{cel}.orValue('') == 'windows' ? 'windows' : ''",
+        find,
+        f"{field} is $found, where the emulator can't run: run the pod on Linux,"
+        f" or remove the label {names.LABEL_ENABLED}",
+    )
+
+
+def _windows_selector(label: str) -> Rule:
+    return _windows(
+        f"spec.nodeSelector['{label}']",
+        f"object.spec.?nodeSelector[?{text(label)}]",
+        lambda facts: "windows" if (facts.spec.get("nodeSelector") or {}).get(label) == "windows" else "",
+    )
+
+
+REFUSALS = (
+    _windows(
+        "spec.os.name",
+        "object.spec.?os.?name",
+        lambda facts: "windows" if (facts.spec.get("os") or {}).get("name") == "windows" else "",
+    ),
+    _windows_selector("kubernetes.io/os"),
+    _windows_selector("beta.kubernetes.io/os"),
+    Rule(
+        "host-network",
+        "object.spec.?hostNetwork.orValue(false) ? 'true' : ''",
+        lambda facts: "true" if facts.spec.get("hostNetwork") else "",
+        "spec.hostNetwork is true: the redirect of 169.254.169.254 would change the whole node: "
+        f"remove hostNetwork, or the label {names.LABEL_ENABLED}",
+    ),
+    Rule(
+        "role-missing",
+        "variables.role_arn == '' ? 'nothing' : ''",
+        lambda facts: "" if facts.role_arn else "nothing",
+        f"{_path(names.ANNOTATION_ROLE_ARN)} is missing or empty: set it to the role to assume, {ROLE_ARN_FORM}",
+    ),
+    Rule(
+        "role-malformed",
+        "variables.partition == '' ? variables.role_arn : ''",
+        lambda facts: facts.role_arn if facts.partition == "" else "",
+        f"{_path(names.ANNOTATION_ROLE_ARN)} is $found, which is not the ARN of a role: expected {ROLE_ARN_FORM},"
+        " with an account of 12 digits, a path of up to 512 characters and a name of up to 64",
+    ),
+    Rule(
+        "partition-unknown",
+        f"variables.partition in {texts(tuple(PARTITIONS))} ? '' : variables.partition",
+        lambda facts: "" if facts.partition in PARTITIONS else facts.partition,
+        f"{_path(names.ANNOTATION_ROLE_ARN)} is $role_arn, but AWS has no partition $found:"
+        f" expected one of {', '.join(PARTITIONS)}",
+    ),
+    _only(names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
+    _only(names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
+    _only(names.ANNOTATION_APP_REGION, ("true", "false")),
+    Rule(
+        "pod-region",
+        "variables.region_fits ? '' : variables.pod_region",
+        lambda facts: "" if facts.region_fits else facts.pod_region,
+        f"{_path(names.ANNOTATION_REGION)} is $found, no region of the role's partition $partition:"
+        " set it to one, or remove it",
+    ),
+    Rule(
+        "installed-region",
+        f"variables.region_fits ? '' : {param('region')}",
+        lambda facts: "" if facts.region_fits else facts.parameters["region"],
+        f"the installation's region is $found, but {_path(names.ANNOTATION_ROLE_ARN)} is of partition $partition:"
+        f" set {_path(names.ANNOTATION_REGION)} to a region of that partition",
+    ),
+    Rule(
+        "app-region-unknown",
+        "variables.app_region && variables.region == '' ? 'true' : ''",
+        lambda facts: "true" if facts.app_region and facts.region == "" else "",
+        f"the app's containers are to be given a region ({names.ANNOTATION_APP_REGION}), but none is set:"
+        f" set {_path(names.ANNOTATION_REGION)}",
+    ),
+    Rule(
+        "container-taken",
+        "variables.complete ? ''"
+        f" : variables.containers.filter(c, c.name in {texts(OUR_CONTAINERS)}).map(c, string(c.name)).join(', ')",
+        _taken_containers,
+        "a container of spec.initContainers or spec.containers has the name $found, which is reserved for what is"
+        " injected, and the pod is not injected in full: rename the container, or remove all that is named so",
+    ),
+    Rule(
+        "volume-taken",
+        "variables.complete ? ''"
+        f" : variables.volumes.filter(v, v.name in {texts(OUR_VOLUMES)}).map(v, string(v.name)).join(', ')",
+        _taken_volumes,
+        "a volume of spec.volumes has the name $found, which is reserved for what is injected: rename the volume",
+    ),
+    Rule(
+        "port-taken",
+        "variables.others.filter(c, c.?ports.orValue([]).exists(p, p.?protocol.orValue('TCP') == 'TCP' &&"
+        f" p.containerPort in [int({param('port')}), int({param('healthPort')})])).map(c, string(c.name)).join(', ')",
+        _port_users,
+        "container $found has a containerPort that is the emulator's ($port or $healthPort):"
+        " let the container listen on another, or choose another for the installation",
+    ),
+    Rule(
+        "role-not-allowed",
+        f"{param('allowedRolesMode')} == 'enforce' && !variables.role_allowed ? variables.role_arn : ''",
+        lambda facts: _not_allowed(facts, "enforce"),
+        f"{_path(names.ANNOTATION_ROLE_ARN)} is $found, which this namespace may not use: choose a role that the"
+        f" namespace's annotation {names.ANNOTATION_ALLOWED_ROLES} (else the installation's list) lets in, or have"
+        " it added there",
+    ),
+)
+
+# For the policy that looks at pods as they are stored. At a webhook pods are not injected yet.
+GUARD = Rule(
+    "not-injected",
+    "variables.protected ? '' : 'nothing'",
+    lambda facts: "" if facts.protected else "nothing",
+    "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating policy"
+    f" is installed and covers this namespace, or remove the label {names.LABEL_ENABLED}",
+)
+
+# What makes an SDK look elsewhere before it asks the metadata service, or never ask.
+# Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers" and "IMDS credential provider".
+_PASSING_BY = {
+    "AWS_ACCESS_KEY_ID": "use static keys",
+    "AWS_WEB_IDENTITY_TOKEN_FILE": "exchange that token",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "ask that URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "ask that URI",
+    "AWS_EC2_METADATA_DISABLED": "don't ask the metadata service",
+}
+
+
+def _passing_by(variable: str, consequence: str) -> Rule:
+    def find(facts: Facts) -> str:
+        return _found(c["name"] for c in facts.others if any(_sets(e, variable) for e in c.get("env") or []))
+
+    return Rule(
+        variable,
+        f"variables.others.filter(c, c.?env.orValue([]).exists(e, e.name == {text(variable)}"
+        " && e.?value.orValue('').lowerAscii() != 'false')).map(c, string(c.name)).join(', ')",
+        find,
+        f"container $found sets {variable}: SDKs {consequence} and pass the pod's role by; remove the variable",
+    )
+
+
+def _sets(entry: Object, variable: str) -> bool:
+    return entry.get("name") == variable and (entry.get("value") or "").lower() != "false"
+
+
+WARNINGS = (
+    *(_passing_by(variable, consequence) for variable, consequence in _PASSING_BY.items()),
+    Rule(
+        "role-not-allowed-audit",
+        f"{param('allowedRolesMode')} == 'audit' && !variables.role_allowed ? variables.role_arn : ''",
+        lambda facts: _not_allowed(facts, "audit"),
+        f"this namespace may not use the role $found, which is only told so far: have it added to the namespace's"
+        f" annotation {names.ANNOTATION_ALLOWED_ROLES}",
+    ),
+)
+
+# For a pod whose label has another value, which is not injected.
+LABEL_VALUE = Rule(
+    "label-value",
+    f"variables.label == {text(names.LABEL_ENABLED_VALUE)} ? '' : 'other'",
+    lambda facts: "" if facts.label == names.LABEL_ENABLED_VALUE else "other",
+    f"metadata.labels['{names.LABEL_ENABLED}'] is $label, which leaves the pod alone: set it to"
+    f' "{names.LABEL_ENABLED_VALUE}" to turn the emulator on, or remove it',
+)
+
+
+def refusal(facts: Facts) -> str:
+    """Return the line that says why the pod is refused, '' if it is not."""
+    return next(_lines(REFUSALS, facts), "")
+
+
+def warnings(facts: Facts) -> list[str]:
+    """Return the lines that warn of what is odd in a pod that is admitted."""
+    return list(_lines(WARNINGS, facts))
+
+
+def label_warning(facts: Facts) -> list[str]:
+    """Return the line that warns of a label whose value leaves the pod alone; none where the label is absent."""
+    has_label = names.LABEL_ENABLED in (facts.metadata.get("labels") or {})
+    return list(_lines((LABEL_VALUE,), facts)) if has_label else []
+
+
+def _lines(rules: tuple[Rule, ...], facts: Facts) -> Iterator[str]:
+    for rule in rules:
+        if found := rule.find(facts):
+            yield line(rule, found, facts)
+
+
+def line(rule: Rule, found: str, facts: Facts) -> str:
+    """Return the rule's message with what it is about."""
+    values = {name: shown(_value(name, found, facts)) for name in Template(rule.message).get_identifiers()}
+    return Template(rule.message).substitute(values)
+
+
+def _value(name: str, found: str, facts: Facts) -> str:
+    if name == "found":
+        return found
+    value: str = getattr(facts, name) if name in VARIABLES else facts.parameters[name]
+    return value
+
+
+# As `strings.quote` of CEL does it, so that a message has one line whatever a pod's owner wrote.
+_ESCAPES = str.maketrans(
+    {
+        "\a": "\\a",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\n": "\\n",
+        "\r": "\\r",
+        "\t": "\\t",
+        "\v": "\\v",
+        "\\": "\\\\",
+        '"': '\\"',
+    }
+)
+
+
+def shown(value: str) -> str:
+    """Return a value as messages show it: quoted, and cut where it is long."""
+    cut = value if len(value) <= SHOWN_LIMIT else value[:SHOWN_LIMIT] + "..."
+    return f'"{cut.translate(_ESCAPES)}"'

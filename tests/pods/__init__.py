@@ -1,0 +1,1 @@
+"""Pods and what admission makes of them: see cases.py."""
