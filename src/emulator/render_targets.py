@@ -48,6 +48,10 @@ class Helm:
         """Print the value at `path` as a string."""
         return f"{{{{ .Values.{path} | quote }}}}"
 
+    def optional(self, path: str) -> str:
+        """Print the value at `path` as a string, empty where the operator took it away with `null`."""
+        return f'{{{{ .Values.{path} | default "" | quote }}}}'
+
     def number(self, path: str) -> str:
         """Print the value at `path` as it is."""
         return f"{{{{ .Values.{path} }}}}"
@@ -128,6 +132,8 @@ class Kustomize:
         default = self._get(path)
         return json.dumps(json.dumps(default) if isinstance(default, bool) else str(default))
 
+    optional = value
+
     def number(self, path: str) -> str:
         """Print the default at `path` as it is."""
         return str(self._get(path))
@@ -173,7 +179,7 @@ class Kustomize:
         return found
 
 
-_SHARED = ("value", "number", "text", "tree", "joined", "image", "when", "unless", "since")
+_SHARED = ("value", "optional", "number", "text", "tree", "joined", "image", "when", "unless", "since")
 
 
 def _include(name: str, indent: int = 0) -> str:

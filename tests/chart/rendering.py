@@ -1,0 +1,66 @@
+"""Runs helm on the chart.
+
+Goes in: options for `helm template`. Comes out: the objects as decoded YAML, or helm's complaint.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.tools import build
+from tests.tools.table import find
+
+CHART = Path(__file__).parents[2] / "charts" / "imds-emulator"
+KUBE_VERSION = "v1.37.2"
+
+Object = dict[str, Any]
+
+
+class HelmError(Exception):
+    """What helm wrote when it refused."""
+
+
+@cache
+def program() -> Path:
+    """Return the pinned helm, building it if it is missing."""
+    tool = find("helm")
+    build.ensure([tool])
+    return build.program(tool, "helm")
+
+
+def helm(*arguments: str) -> str:
+    """Return what helm prints; raises HelmError with what it complains of."""
+    result = subprocess.run([program(), *arguments], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise HelmError(result.stderr + result.stdout)
+    return result.stdout
+
+
+def template(
+    *options: str, release: str = "imds-emulator", namespace: str = "imds-emulator", kube_version: str = KUBE_VERSION
+) -> str:
+    """Return the text of `helm template`."""
+    return helm("template", release, str(CHART), "--namespace", namespace, "--kube-version", kube_version, *options)
+
+
+def objects(*options: str, **where: str) -> list[Object]:
+    """Return the rendered objects, in helm's order."""
+    return [item for item in yaml.safe_load_all(template(*options, **where)) if item]
+
+
+def one(found: list[Object], kind: str, suffix: str = "") -> Object:
+    """Return the only object of `kind` whose name ends in `suffix`."""
+    (result,) = [item for item in found if item["kind"] == kind and item["metadata"]["name"].endswith(suffix)]
+    return result
+
+
+def values_file(folder: Path, text: str) -> str:
+    """Return the option that gives helm these values."""
+    file = folder / "values.yaml"
+    file.write_text(text)
+    return f"--values={file}"

@@ -1,0 +1,75 @@
+"""What is generated is what the templates make, and versions and keys are the same everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+
+from emulator import __version__, injection, render
+from emulator.render_targets import Kustomize
+from emulator.render_values import table
+from tests.chart.rendering import CHART, objects, one
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_generated_files() -> None:
+    """Every generated file is committed as the templates make it, and there is no other beside them."""
+    expected = render.outputs()
+
+    actual = {path: render.present(path) for path in render.generated_files() | expected.keys()}
+
+    assert expected == actual
+
+
+def test_check_tells_a_difference(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`render --check` writes nothing, shows what differs and what is left over, and returns 1; `render` mends both."""
+    changed = render.CHART / "templates" / "service.yaml"
+    for path, text in render.outputs().items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    (tmp_path / render.CHART / "values.yaml").write_text((CHART / "values.yaml").read_text())
+    monkeypatch.setattr(render, "ROOT", tmp_path)
+    assert (0, "") == (render.main(["--check"]), capsys.readouterr().out)
+
+    (tmp_path / changed).write_text("kind: Nonsense\n")
+    (tmp_path / render.INSTALL / "webhook" / "left.yaml").write_text("kind: Left\n")
+    status, report = render.main(["--check"]), capsys.readouterr().out.splitlines()
+
+    assert (1, "kind: Nonsense\n") == (status, (tmp_path / changed).read_text())
+    assert f"--- {changed} (there)" == report[0]
+    assert "kustomize/install/webhook/left.yaml: no template makes it; remove it" == report[-1]
+    render.main([])
+    assert (0, []) == (render.main(["--check"]), list((tmp_path / render.INSTALL / "webhook").glob("left.yaml")))
+
+
+def test_unknown_value() -> None:
+    """A template that asks for a value that values.yaml lacks is refused by the value's name."""
+    with pytest.raises(KeyError, match=r"sts.regio is not in values.yaml; add it there, or correct the template"):
+        Kustomize({"sts": {"region": ""}}).value("sts.regio")
+
+
+def test_undocumented_value() -> None:
+    """A key of values.yaml without a comment can't get into the README's table."""
+    with pytest.raises(ValueError, match=r"values.yaml: sts.endpoint has no comment; write above it what it is for"):
+        table('# STS\nsts:\n  # Region\n  region: ""\n  endpoint: ""\n')
+
+
+def test_versions() -> None:
+    """Chart and application have the version of the code."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+
+    assert (__version__, __version__) == (chart["version"], chart["appVersion"])
+
+
+def test_parameters() -> None:
+    """The ConfigMap has exactly the parameters that the injection knows, all as strings."""
+    data = one(objects(), "ConfigMap", "-parameters")["data"]
+
+    assert set(injection.PARAMETERS) == data.keys()
+    assert {str} == {type(value) for value in data.values()}

@@ -1,0 +1,147 @@
+"""The schema refuses what is wrong and says which key; values, schema and code name the same things."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator import names
+from tests.chart.rendering import CHART, HelmError, template
+
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+
+REFUSED = {
+    "regio=eu-west-1": "at '': additional properties 'regio' not allowed",
+    "sts.regio=eu-west-1": "at '/sts': additional properties 'regio' not allowed",
+    "sidecar.resources.limits.gpu=1": "at '/sidecar/resources/limits': additional properties 'gpu' not allowed",
+    "sidecar.resources.limits=null": "at '/sidecar/resources': missing property 'limits'",
+    "mode=Policy": "at '/mode': value must be one of 'webhook', 'policy'",
+    "image.pullPolicy=Sometimes": "at '/image/pullPolicy': value must be one of 'Always', 'IfNotPresent', 'Never'",
+    "imds.version=v3": "at '/imds/version': value must be one of 'v1', 'v1-and-v2', 'v2'",
+    "imds.port=80": "at '/imds/port': minimum: got 80, want 1,024",
+    "sidecar.mode=old": "at '/sidecar/mode': value must be one of 'auto', 'native', 'classic'",
+    "redirect.mode=ebpf": "at '/redirect/mode': value must be one of 'iptables', 'env'",
+    "token.expirationSeconds=300": "at '/token/expirationSeconds': minimum: got 300, want 600",
+    "token.expirationSeconds=86401": "at '/token/expirationSeconds': maximum: got 86,401, want 86,400",
+    "token.audience=": "at '/token/audience': minLength: got 0, want 1",
+    "sts.durationSeconds=899": "at '/sts/durationSeconds': minimum: got 899, want 900",
+    "sts.durationSeconds=43201": "at '/sts/durationSeconds': maximum: got 43,201, want 43,200",
+    "sts.region=Ireland": "at '/sts/region': 'Ireland' does not match pattern '^$|^[a-z]{2,4}(-[a-z]+)+-[0-9]+$'",
+    "sts.endpoint=http://sts": "at '/sts/endpoint': 'http://sts' does not match pattern '^$|^https://[^\\\\s]+$'",
+    "sidecar.startupSeconds=0": "at '/sidecar/startupSeconds': minimum: got 0, want 1",
+    "admission.timeoutSeconds=11": "at '/admission/timeoutSeconds': maximum: got 11, want 10",
+    "replicas=0": "at '/replicas': minimum: got 0, want 1",
+    "certificate.mode=given": "at '/certificate/mode': value must be one of 'self', 'cert-manager', 'secret'",
+    "certificate.mode=secret": "at '/certificate/secretName': minLength: got 0, want 1",
+    "allowedRoles.mode=false": "at '/allowedRoles/mode': value must be one of 'off', 'audit', 'enforce'",
+    "podLabels.team=true": "at '/podLabels/team': got boolean, want string",
+    "imagePullSecrets[0]=reg": "at '/imagePullSecrets/0': got string, want object",
+}
+
+
+@pytest.mark.parametrize(("setting", "expected"), REFUSED.items())
+def test_wrong_value(setting: str, expected: str) -> None:
+    """A typo or a value out of range fails at `helm template`, in one line with the key's name (C48, C53)."""
+    with pytest.raises(HelmError) as refusal:
+        template("--set", setting)
+
+    lines = [line.removeprefix("- ") for line in str(refusal.value).splitlines() if line.startswith("- ")]
+
+    assert [expected] == lines
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    {
+        "imds.healthPort=16925": "imds.port and imds.healthPort are both 16925: choose another imds.healthPort",
+        "ports.health=8443": "ports.webhook and ports.health are both 8443: choose another ports.health",
+    }.items(),
+)
+def test_values_against_each_other(setting: str, expected: str) -> None:
+    """Two values that can't be right together are refused by name."""
+    with pytest.raises(HelmError) as refusal:
+        template("--set", setting)
+
+    assert expected == str(refusal.value).splitlines()[0].split(": ", 2)[2]
+
+
+def test_objects_are_closed() -> None:
+    """Each object of the schema with named properties refuses others; `global` alone is shared with other charts."""
+    open_objects = [path for path, part in parts(SCHEMA) if "properties" in part and part.get("type") == "object"]
+    open_objects = [path for path in open_objects if at(SCHEMA, path).get("additionalProperties") is not False]
+
+    assert ["properties/global"] == open_objects
+
+
+def test_every_default_passes() -> None:
+    """The schema knows each default by name, and no key that values.yaml does not have."""
+    assert VALUES.keys() == SCHEMA["properties"].keys()
+    for key, part in SCHEMA["properties"].items():
+        if "properties" in part:
+            assert VALUES[key].keys() == part["properties"].keys()
+
+
+def test_two_levels() -> None:
+    """Keys of our own are at most two deep; what is below is Kubernetes' own or cpu and memory."""
+    deeper = {
+        f"{group}.{key}"
+        for group, part in SCHEMA["properties"].items()
+        for key, inner in part.get("properties", {}).items()
+        if "properties" in inner
+    }
+
+    assert {"namespaces.selector", "certificate.issuerRef"} == deeper
+
+
+def test_enumerations_are_those_of_the_code() -> None:
+    """The schema allows what the program understands."""
+    properties = SCHEMA["properties"]
+
+    assert list(names.IMDS_VERSIONS) == properties["imds"]["properties"]["version"]["enum"]
+    assert list(names.REDIRECT_MODES) == properties["redirect"]["properties"]["mode"]["enum"]
+    assert list(names.CERTIFICATE_MODES) == properties["certificate"]["properties"]["mode"]["enum"]
+
+
+def test_defaults_are_those_of_the_code() -> None:
+    """What the program takes where nothing is set is what the chart sets."""
+    expected = {
+        "imds": {
+            "version": names.IMDS_VERSION_DEFAULT,
+            "port": names.PORT_DEFAULT,
+            "healthPort": names.HEALTH_PORT_DEFAULT,
+        },
+        "redirect": names.REDIRECT_MODE_DEFAULT,
+        "audience": names.DEFAULT_AUDIENCE,
+        "ports": {"webhook": names.WEBHOOK_PORT_DEFAULT, "health": names.HEALTH_PORT_DEFAULT, "service": 443},
+    }
+
+    actual = {
+        "imds": VALUES["imds"],
+        "redirect": VALUES["redirect"]["mode"],
+        "audience": VALUES["token"]["audience"],
+        "ports": VALUES["ports"],
+    }
+
+    assert expected == actual
+
+
+def parts(schema: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:  # noqa: ANN401 - JSON
+    """Return each object of the JSON and its path, the root aside."""
+    found = []
+    for key, part in schema.items() if isinstance(schema, dict) else []:
+        here = f"{path}/{key}".lstrip("/")
+        if isinstance(part, dict):
+            found += [(here, part), *parts(part, here)]
+    return found
+
+
+def at(schema: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the part of the JSON at a path."""
+    found: Any = schema
+    for key in path.split("/"):
+        found = found[key]
+    return dict(found)
