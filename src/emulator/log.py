@@ -1,0 +1,32 @@
+"""Log lines: one for each change of state, as key=value, to standard error.
+
+Goes in: a level, an event, its fields. Comes out: a line, written at once.
+"""
+
+import posix
+import time
+
+STDERR = 2
+
+
+def write(level: str, event: str, fields: dict[str, str]) -> None:
+    """Write one line. Nobody who reads no more of it (a closed pipe) may stop the server."""
+    try:
+        posix.write(STDERR, line(level, event, fields, time.time()).encode())
+    except OSError:
+        return
+
+
+def line(level: str, event: str, fields: dict[str, str], now: float) -> str:
+    """Return the line; fields that are empty are left out."""
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    known = {"time": stamp, "level": level, "event": event, **fields}
+    return " ".join(f"{name}={_value(value)}" for name, value in known.items() if value) + "\n"
+
+
+def _value(text: str) -> str:
+    """Return the text, in quotes if it would not read as one word."""
+    if all("!" <= c <= "~" and c not in '"=\\' for c in text):
+        return text
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'
