@@ -81,6 +81,10 @@ class Sessions:
         self._issued[session.access_key_id] = session
         return session
 
+    def issued(self, access_key_id: str) -> Session | None:
+        """Return the session whose key this is."""
+        return self._issued.get(access_key_id)
+
     def signer(self, request: Request) -> Session:
         """Return the session whose secret signed the request. Raises StsError as AWS does."""
         headers = request.headers
