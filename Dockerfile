@@ -1,0 +1,34 @@
+# Two images of one tree. Targets: `emulator` (sidecar and webhook) and `redirect`, the same with iptables on top.
+# Made of Debian's packages, reduced to what runs: no shell, no package manager, no compiler.
+ARG BASE=debian:trixie-slim
+
+FROM ${BASE} AS build
+RUN apt-get update \
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+      ca-certificates iptables python3 python3-cryptography
+COPY tests/images/stage /build/tests/images/stage
+COPY LICENSE /build/
+COPY src/emulator/*.py /build/src/emulator/
+ARG SOURCE_DATE_EPOCH=0
+RUN cd /build && PYTHONPATH=src:. SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
+      python3 -m tests.images.stage.rootfs /build/src /build/LICENSE /rootfs
+
+FROM scratch AS emulator
+COPY --from=build /rootfs/emulator /
+ARG VERSION
+LABEL org.opencontainers.image.title="imds-emulator" \
+      org.opencontainers.image.description="AWS credentials for labelled pods at 169.254.169.254: sidecar and webhook" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+USER 16925:16925
+ENV PATH=/usr/sbin:/usr/bin
+ENTRYPOINT ["/usr/bin/imds-emulator"]
+CMD ["serve"]
+
+FROM emulator AS redirect
+COPY --from=build /rootfs/redirect /
+LABEL org.opencontainers.image.title="imds-emulator redirect" \
+      org.opencontainers.image.description="Leads 169.254.169.254 to the emulator inside a pod: the init container"
+# Writes rules of its pod's network: the injection gives it uid 0 with NET_ADMIN and NET_RAW and nothing else.
+USER 0:0
+CMD ["redirect"]
