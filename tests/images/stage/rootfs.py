@@ -142,8 +142,8 @@ def modules(source: Path) -> Iterator[tuple[Path, Path]]:
             finder.import_hook(name.removesuffix(".__init__"))
         finder.import_hook("_cffi_backend")
     for module in finder.modules.values():
-        if name := getattr(module, "__file__", None):  # a module in C that is part of Python has none
-            file = Path(name)
+        if found := getattr(module, "__file__", None):  # a module in C that is part of Python has none
+            file = Path(found)
             root = next(root for root in (source, EXTENSIONS, LIBRARY, PACKAGES) if file.is_relative_to(root))
             yield file, (EXTENSIONS if root == EXTENSIONS else LIBRARY) / file.relative_to(root)
 
