@@ -3,16 +3,20 @@
 In: a docker or an OCI archive, or a program. Out: the names in the archive; an archive with that program alone.
 """
 
+import contextlib
 import gzip
 import hashlib
 import io
 import json
+import shutil
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _NAME = "io.containerd.image.name"
+_GZIP = b"\x1f\x8b"
 _REFERENCE = "org.opencontainers.image.ref.name"
 
 
@@ -56,6 +60,20 @@ def _read(archive: tarfile.TarFile, name: str) -> Any:  # noqa: ANN401 - as json
     raise ValueError(f"{name} is not a file")
 
 
+@contextlib.contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open the archive as plain tar, also if it is compressed by gzip; its file descriptor stands at the start."""
+    with path.open("rb", buffering=0) as file:
+        if file.read(len(_GZIP)) != _GZIP:
+            file.seek(0)
+            yield file
+            return
+    with gzip.open(path) as packed, tempfile.TemporaryFile(buffering=0) as plain_file:
+        shutil.copyfileobj(packed, plain_file)
+        plain_file.seek(0)
+        yield plain_file
+
+
 def plain(name: str) -> str:
     """Return the name without the host `localhost`, which podman and buildah put before what they build."""
     return name.removeprefix("localhost/")
@@ -76,7 +94,7 @@ def write(path: Path, name: str, program: Path) -> None:
     ).encode()
     manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
     part = path.with_name(f"{path.name}.part")
-    with gzip.open(part, "wb", compresslevel=1) as file, tarfile.open(fileobj=file, mode="w") as archive:
+    with tarfile.open(part, mode="w") as archive:
         _add(archive, "config.json", config)
         _add(archive, "layer.tar", layer.getvalue())
         _add(archive, "manifest.json", manifest)

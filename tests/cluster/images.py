@@ -15,7 +15,7 @@ from tests.tools.table import TOOLS
 
 def own(row: str) -> Path:
     """Return an archive of an image that holds one program of the table, made once and kept beside that."""
-    path = build.folder(TOOLS[row]) / "image.tar.gz"
+    path = build.folder(TOOLS[row]) / "image.tar"
     if not path.exists():
         archives.write(path, IMAGES[row], build.program(TOOLS[row], row))
     return path
@@ -25,7 +25,7 @@ def load(ctr: Sequence[str], archive: Path) -> list[str]:
     """Import an archive with `ctr`, run on the node; the names under which a pod finds its images."""
     written = archives.names(archive)
     images = [*ctr, "--namespace=k8s.io", "images"]
-    with archive.open("rb") as file:
+    with archives.unpacked(archive) as file:
         call([*images, "import", "--local", "-"], stdin=file.fileno())
     stored = call([*images, "list", "--quiet"]).splitlines()
     for name in written:

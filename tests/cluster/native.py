@@ -112,7 +112,7 @@ class Native:
             file.write_text(text)
         namespaces.make_cgroup(self._cgroup)
         holder = namespaces.start(self.folder)
-        state.write(self.name, state.Record(number, holder, _recipe(components, texts)))
+        state.write(self.name, state.Record(number, holder, recipe=""))
         namespaces.link(self._link, holder, at)
         self._await(health.api_fault, ("etcd", "kube-apiserver"))
         say(f"cluster {self.name}: API server ready after {time.monotonic() - started:.0f} s")
@@ -124,6 +124,7 @@ class Native:
         self._await(health.node_fault, ("containerd", "kubelet"))
         say(f"cluster {self.name}: node Ready after {time.monotonic() - started:.0f} s")
         self._await(health.dns_fault, ("kube-controller-manager", "kube-scheduler", "kubelet"))
+        state.write(self.name, state.Record(number, holder, _recipe(components, texts)))
         say(f"cluster {self.name}: up after {time.monotonic() - started:.0f} s")
 
     def _down(self) -> None:

@@ -27,7 +27,10 @@ class Process:
 
 @dataclass(frozen=True)
 class Record:
-    """What `up` writes down: the process that holds the node's namespaces, and from what the node was made."""
+    """What `up` writes down: the process that holds the node's namespaces, and what the node was made of.
+
+    `recipe` is empty until the cluster was well for the first time.
+    """
 
     number: int
     process: Process

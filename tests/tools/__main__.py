@@ -5,6 +5,7 @@ Out: one path a line on stdout, progress on stderr.
 """
 
 import argparse
+import signal
 import sys
 
 from tests.tools import build
@@ -20,6 +21,8 @@ def main() -> int:
     get.add_argument("names", nargs="*", metavar="NAME", help="a program or a row of the table")
     commands.add_parser("list", help="print the table: name, version, whether it is built")
     options = parser.parse_args()
+    # End like Ctrl-C, so that the compiler ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     if options.command == "list":
         for tool in TOOLS.values():
             print(f"{tool.name:22} {tool.version:10} {'built' if build.folder(tool).exists() else '-'}")
@@ -31,7 +34,7 @@ def main() -> int:
         def show(tool: Tool) -> None:
             for name, row in rows.items():
                 if row is tool:
-                    programs = [name] if name in tool.programs else list(tool.programs)
+                    programs = list(tool.programs) if name == tool.name else [name]
                     print(*(build.program(tool, program) for program in programs), sep="\n", flush=True)
 
         build.ensure(list({tool.name: tool for tool in rows.values()}.values()), show)

@@ -50,7 +50,7 @@ def ensure(wanted: Sequence[Tool], built: Callable[[Tool], object] = lambda _: N
             if not folder(tool).exists():
                 _build(go, tool)
             built(tool)
-        shutil.rmtree(scratch(), ignore_errors=True)
+        _drop_scratch()
 
 
 def module_file(tool: Tool, siblings: Sequence[str]) -> str:
@@ -115,6 +115,11 @@ def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
     fetched = json.loads(subprocess.check_output(download, env=environment, cwd=work))
     edited = json.loads(subprocess.check_output([go, "mod", "edit", "-json", fetched["GoMod"]], env=environment))
     return [row["Old"]["Path"] for row in edited["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+
+
+def _drop_scratch() -> None:
+    """Remove Go's caches, gigabytes in small files, once the programs are there."""
+    run(["rm", "-rf", str(scratch())], "remove the build cache", log_path("scratch"))
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
 def test_a_written_archive_is_read_back(tmp_path: Path) -> None:
     """What is written holds the program under its name, and is made alike twice."""
     program = Path("/bin/true")
-    first, second = tmp_path / "a.tar.gz", tmp_path / "b.tar.gz"
+    first, second = tmp_path / "a.tar", tmp_path / "b.tar"
     archives.write(first, "imds-emulator/pause:1", program)
     archives.write(second, "imds-emulator/pause:1", program)
 
