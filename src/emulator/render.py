@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from emulator import names
+from emulator import cel, names
 from emulator.render_targets import Helm, Kustomize
 from emulator.render_values import table
 
@@ -23,8 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = Path(__file__).with_name("manifests")
 CHART = Path("charts/imds-emulator")
 INSTALL = Path("kustomize/install")
-# A folder of manifests is a part of the installation: `common`, or what one `mode` of the chart adds.
-PARTS = ("common", "webhook", "policy")
+# A folder of manifests is a part of the installation: what all have, or what one `mode` of the chart adds.
+COMMON, MODES = "common", ("webhook", "policy")
+PARTS = (COMMON, *MODES)
+MADE_BY = "Made by `make render` from src/emulator/manifests/"
 TABLE_BEGIN, TABLE_END = "<!-- values: made by `make render` -->\n", "<!-- end of values -->\n"
 
 
@@ -61,35 +63,44 @@ def outputs() -> dict[Path, str]:
         for template in sorted((MANIFESTS / part).glob("*.j2")):
             source, name = f"{part}/{template.name}", template.name.removesuffix(".j2")
             result[CHART / "templates" / name] = for_helm(source)
-            if text := for_kustomize(source, values):
-                result[INSTALL / part / name] = text
+            for folder, text in for_kustomize(source, values).items():
+                result[INSTALL / folder / name] = text
     return result
 
 
 def generated_files() -> set[Path]:
-    """Return the files that are there and that only `outputs` may make."""
-    found = set((ROOT / CHART / "templates").glob("*.yaml"))
-    for part in PARTS:
-        found |= set((ROOT / INSTALL / part).glob("*.yaml")) - {ROOT / INSTALL / part / "kustomization.yaml"}
-    return {path.relative_to(ROOT) for path in found}
+    """Return the files that are there and say of themselves that they are generated."""
+    folders = (CHART / "templates", *(INSTALL / part for part in PARTS))
+    found = {path for folder in folders for path in (ROOT / folder).glob("*.yaml")}
+    return {path.relative_to(ROOT) for path in found if MADE_BY in path.read_text().partition("\n")[0]}
 
 
 def for_helm(source: str) -> str:
     """Return the Helm template made from `source`, a path under manifests/."""
     text = environment(Helm()).get_template(source).render()
     part = source.split("/", maxsplit=1)[0]
-    if part != "common":
+    if part != COMMON:
         text = Helm().when("mode", part, caller=lambda: text)
-    return f"{{{{- /* Made by `make render` from src/emulator/manifests/{source} */ -}}}}\n{text}"
+    return f"{{{{- /* {MADE_BY}{source} */ -}}}}\n{text}"
 
 
-def for_kustomize(source: str, values: dict[str, Any]) -> str:
-    """Return the plain manifest made from `source` at the chart's default values; empty if there is none by default."""
+def for_kustomize(source: str, values: dict[str, Any]) -> dict[str, str]:
+    """Return folder -> the plain manifest made from `source` at the chart's default values, without empty ones.
+
+    What is common but reads differently in each mode goes to the folders of the modes.
+    """
     part = source.split("/", maxsplit=1)[0]
-    chosen = values if part == "common" else {**values, "mode": part}
-    text = environment(Kustomize(chosen)).get_template(source).render()
+    texts = {mode: plain(source, {**values, "mode": mode}) for mode in (MODES if part == COMMON else (part,))}
+    if part == COMMON and len(set(texts.values())) == 1:
+        texts = {COMMON: next(iter(texts.values()))}
+    return {folder: text for folder, text in texts.items() if text}
+
+
+def plain(source: str, values: dict[str, Any]) -> str:
+    """Return the manifest made from `source` at these values; empty if there is none."""
+    text = environment(Kustomize(values)).get_template(source).render()
     lines = [line for line in text.splitlines(keepends=True) if line.strip()]
-    return f"# Made by `make render` from src/emulator/manifests/{source}\n{''.join(lines)}" if lines else ""
+    return f"# {MADE_BY}{source}\n{''.join(lines)}" if lines else ""
 
 
 def environment(target: Helm | Kustomize) -> jinja2.Environment:
@@ -107,7 +118,7 @@ def environment(target: Helm | Kustomize) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals = {"names": names, **target.words()}
+    made.globals = {"names": names, "cel": cel, **target.words()}
     return made
 
 

@@ -29,6 +29,7 @@ class Helm:
             "namespace": "{{ .Release.Namespace }}",
             "service_account": _include("serviceAccountName"),
             "certificate_secret": _include("certificateSecret"),
+            "mutating_policy_api": _include("mutatingPolicyApi"),
             "labels": lambda indent: _include("labels", indent),
             "selector_labels": lambda indent: _include("selectorLabels", indent),
             "pod_labels": lambda indent: _include("podLabels", indent),
@@ -38,6 +39,8 @@ class Helm:
                 "      caBundle: {{ . | b64enc }}\n"
                 "      {{- end }}{{- end }}"
             ),
+            # Helm leaves all but its own double braces alone.
+            "yaml": lambda value, indent: _yaml(value, indent).replace("{{", '{{ "{{" }}'),
             "parameters_checksum": lambda: (
                 'checksum/parameters: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}'
             ),
@@ -117,11 +120,13 @@ class Kustomize:
             "namespace": names.APP,
             "service_account": names.APP,
             "certificate_secret": f"{names.APP}-certificate",
+            "mutating_policy_api": "admissionregistration.k8s.io/v1",
             "labels": lambda indent: _yaml(all_labels, indent),
             "selector_labels": lambda indent: _yaml(own, indent),
             "pod_labels": lambda indent: _yaml(own, indent),
             "namespace_selector": lambda indent: _yaml(selector, indent),
             "ca_bundle": str,
+            "yaml": _yaml,
             # The webhook rereads its parameters; the chart's checksum only makes that sooner.
             "parameters_checksum": str,
             **{name: getattr(self, name) for name in _SHARED},
@@ -193,5 +198,15 @@ def _key(path: str) -> str:
 
 
 def _yaml(value: Any, indent: int) -> str:  # noqa: ANN401 - YAML
-    text: str = yaml.safe_dump(value, sort_keys=False, width=1000).rstrip()
+    text = yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=1000).rstrip()
     return text.replace("\n", "\n" + " " * indent)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes texts of several lines as blocks."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)

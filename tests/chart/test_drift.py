@@ -38,7 +38,7 @@ def test_check_tells_a_difference(
     assert (0, "") == (render.main(["--check"]), capsys.readouterr().out)
 
     (tmp_path / changed).write_text("kind: Nonsense\n")
-    (tmp_path / render.INSTALL / "webhook" / "left.yaml").write_text("kind: Left\n")
+    (tmp_path / render.INSTALL / "webhook" / "left.yaml").write_text(f"# {render.MADE_BY}left.yaml.j2\n")
     status, report = render.main(["--check"]), capsys.readouterr().out.splitlines()
 
     assert (1, "kind: Nonsense\n") == (status, (tmp_path / changed).read_text())

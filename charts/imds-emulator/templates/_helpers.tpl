@@ -60,3 +60,14 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 {{- toYaml (merge (dict "matchExpressions" $expressions) .Values.namespaces.selector) }}
 {{- end }}
+
+{{- define "imds-emulator.mutatingPolicyApi" -}}
+{{- $version := .Capabilities.KubeVersion.Version }}
+{{- if or (.Capabilities.APIVersions.Has "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy") (semverCompare ">=1.36.0-0" $version) -}}
+admissionregistration.k8s.io/v1
+{{- else if semverCompare ">=1.34.0-0" $version -}}
+admissionregistration.k8s.io/v1beta1
+{{- else }}
+{{- fail (printf "mode is policy, which needs Kubernetes 1.34 or later, and this is %s: set mode to webhook" $version) }}
+{{- end }}
+{{- end }}
