@@ -1,0 +1,118 @@
+"""`python -m tests.conformance.pod MODE CLIENT=FOLDER ...`: clients beside an emulator, as in a pod.
+
+In: to be process 1 of pid, mount and network namespaces of its own. Out: one line of JSON on stdout for each client.
+Here STS is at loopback, 169.254.169.254 is led to the emulator by `imds-emulator redirect`, and nothing else answers.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from emulator import names
+from tests.conformance import program, s3
+from tests.conformance.clients import CLIENTS, Client
+from tests.conformance.outcome import Outcome, judge
+from tests.conformance.program import CHECKOUT
+from tests.sts.local import LocalSts, local_sts
+
+START_SECONDS = 30.0
+_POLL_SECONDS = 0.01
+_PATH = os.environ["PATH"]
+
+
+class PodError(Exception):
+    """The pod can't be set up; the message is one line."""
+
+
+def main(mode: str, arguments: list[str]) -> int:
+    """Set the pod up and run the clients, one after the other."""
+    folders = dict(argument.split("=", 1) for argument in arguments)
+    with tempfile.TemporaryDirectory() as text:
+        directory = Path(text)
+        try:
+            _network()
+            stub = s3.start()
+            with local_sts(directory) as sts, _emulator(mode, sts):
+                for client in CLIENTS:
+                    if client.id in folders:
+                        outcome = _case(client, Path(folders[client.id]), mode, sts, stub)
+                        print(json.dumps(dataclasses.asdict(outcome)), flush=True)
+        except PodError as error:
+            print(f"pod of mode {mode}: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+def _network() -> None:
+    """Give the namespace what a pod has: loopback, and an address with a way out; this one leads nowhere."""
+    for arguments in (
+        ("link", "set", "lo", "up"),
+        ("link", "add", "eth0", "type", "veth", "peer", "name", "node0"),
+        ("address", "add", "192.0.2.2/24", "dev", "eth0"),  # TEST-NET-1, RFC 5737
+        ("link", "set", "eth0", "up"),
+        ("link", "set", "node0", "up"),
+        ("route", "add", "default", "via", "192.0.2.1"),
+    ):
+        _must(["ip", *arguments], {"PATH": _PATH})
+
+
+@contextmanager
+def _emulator(mode: str, sts: LocalSts) -> Iterator[None]:
+    """Lead the metadata address to an emulator and run it until the clients are through."""
+    environment = {"PATH": _PATH, "PYTHONPATH": str(CHECKOUT / "src")}
+    _must([sys.executable, "-m", "emulator", "redirect"], environment)
+    environment |= {**sts.environment(), names.ENV_IMDS_VERSION: mode, names.ENV_POD_NAME: "app"}
+    log = sts.directory / "emulator.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "emulator", "serve"], env=environment, cwd=sts.directory, stdout=file, stderr=file
+        )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _started():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise PodError(f"the emulator has no credentials: {log.read_text()[-1000:]}")
+                time.sleep(_POLL_SECONDS)
+            yield
+            if process.poll() is not None:
+                raise PodError(f"the emulator ended: {log.read_text()[-1000:]}")
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _must(command: list[str], environment: dict[str, str]) -> None:
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise PodError(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def _started() -> bool:
+    url = f"http://127.0.0.1:{names.HEALTH_PORT_DEFAULT}{names.READY_PATH}"
+    try:
+        with urllib.request.urlopen(url, timeout=START_SECONDS):  # noqa: S310 - the scheme is http
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _case(client: Client, folder: Path, mode: str, sts: LocalSts, stub: s3.S3) -> Outcome:
+    """Run one client in a home folder of its own."""
+    stub.forget()
+    with tempfile.TemporaryDirectory() as home:
+        command = [*client.language.command(client.recipe, folder), ":".join(map(str, s3.ADDRESS))]
+        environment = {"PATH": _PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
+        ended = program.run(command, environment, Path(home), stub.signed)
+    return judge(client, mode, ended, sts.service.sessions, stub.requests)
+
+
+sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,0 +1,74 @@
+"""A client's program, run to its end.
+
+In: a command line. Out: what it printed and how long it took.
+"""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+CHECKOUT = Path(__file__).parents[2]
+TIMEOUT_SECONDS = 60.0
+LINGER_SECONDS = 3.0
+_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A program that ended, or was ended; `seconds` is from its start to its end or to its first signed request."""
+
+    status: int
+    stdout: str
+    stderr: str
+    seconds: float
+
+    @property
+    def last_words(self) -> str:
+        """The last line that it printed, errors first."""
+        lines = [line.strip() for line in (self.stderr or self.stdout).splitlines() if line.strip()]
+        return f"exit status {self.status}: {lines[-1][:300] if lines else 'nothing printed'}"
+
+
+def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, signed: threading.Event) -> Ended:
+    """Run a program until it ends, its time is up, or it has had time enough after `signed` was set."""
+    out, err = folder / "stdout", folder / "stderr"
+    with out.open("w") as stdout, err.open("w") as stderr:
+        started = time.monotonic()
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            cwd=CHECKOUT,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+        )
+        signed_at = 0.0
+        deadline = started + TIMEOUT_SECONDS
+        while process.poll() is None and time.monotonic() < deadline:
+            if signed.is_set() and not signed_at:
+                signed_at = time.monotonic()
+                deadline = signed_at + LINGER_SECONDS
+            time.sleep(_POLL_SECONDS)
+        seconds = (signed_at or time.monotonic()) - started
+        status = process.poll()
+        if status is None:
+            status = _end(process)
+    late = "" if signed_at or seconds < TIMEOUT_SECONDS else f"\nno end after {TIMEOUT_SECONDS:.0f} s\n"
+    return Ended(status, out.read_text(errors="replace"), err.read_text(errors="replace") + late, seconds)
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """End the program and all that it started, kindly first: s3fs has to unmount."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        os.killpg(process.pid, number)
+        try:
+            return process.wait(LINGER_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    return process.wait()
