@@ -1,0 +1,218 @@
+"""The redirect's pure parts: rules as data, what is read back, and the words of its failures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emulator import network, redirect
+from emulator.iptables import IPV4, IPV6, Family, fault, restore_input, rule
+from emulator.settings import SettingsError, redirect_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OUR_JUMP = "-A OUTPUT -m comment --comment imds-emulator -j IMDS_EMULATOR"
+OUR_RULE = (
+    "-A IMDS_EMULATOR -d 169.254.169.254/32 -p tcp -m tcp --dport 80 "
+    "-m comment --comment imds-emulator -j REDIRECT --to-ports 16925"
+)
+MESH_JUMP = "-A OUTPUT -p tcp -j MESH"
+MESH_RULE = "-A MESH -p tcp -j REDIRECT --to-ports 15001"
+POLICIES = ["-P PREROUTING ACCEPT", "-P INPUT ACCEPT", "-P OUTPUT ACCEPT", "-P POSTROUTING ACCEPT"]
+
+EMPTY = POLICIES
+MESH = [*POLICIES, "-N MESH", MESH_JUMP, MESH_RULE]
+OURS = [*POLICIES, "-N IMDS_EMULATOR", OUR_JUMP, OUR_RULE]
+
+
+@pytest.mark.parametrize(
+    ("family", "port", "expected"),
+    [
+        (IPV4, 16925, OUR_RULE),
+        (IPV6, 8080, OUR_RULE.replace("169.254.169.254/32", "fd00:ec2::254/128").replace("16925", "8080")),
+    ],
+)
+def test_rule(family: Family, port: int, expected: str) -> None:
+    """One address, TCP, one port (C20), for every user: no uid is exempt."""
+    assert expected == " ".join(rule(family, port))
+
+
+def plan(*stale: str) -> str:
+    """Return what iptables-restore is given, with these jumps taken out."""
+    first = OUR_JUMP.replace("-A OUTPUT", "-I OUTPUT 1")
+    return "\n".join(["*nat", ":IMDS_EMULATOR - [0:0]", OUR_RULE, *stale, first, "COMMIT", ""])
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param(EMPTY, plan(), id="empty"),
+        pytest.param(MESH, plan(), id="a mesh before us (C19)"),
+        pytest.param(OURS, plan(OUR_JUMP.replace("-A", "-D", 1)), id="a second run (C22)"),
+        pytest.param(
+            [*POLICIES, MESH_JUMP, OUR_JUMP, MESH_RULE, OUR_RULE],
+            plan(OUR_JUMP.replace("-A", "-D", 1)),
+            id="a mesh put itself before us (C19)",
+        ),
+        pytest.param(
+            [*OURS, "-A OUTPUT -p tcp -j IMDS_EMULATOR"],
+            plan(OUR_JUMP.replace("-A", "-D", 1), "-D OUTPUT -p tcp -j IMDS_EMULATOR"),
+            id="each jump to our chain, in whatever words",
+        ),
+    ],
+)
+def test_restore_input(rules: list[str], expected: str) -> None:
+    """One commit that leaves exactly one jump, at position 1, and names no foreign rule."""
+    assert expected == restore_input(IPV4, 16925, rules)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        pytest.param(OURS, "", id="ours"),
+        pytest.param([*OURS, MESH_JUMP, MESH_RULE], "", id="ours before a mesh"),
+        pytest.param(EMPTY, "IMDS_EMULATOR is not first in OUTPUT after it was put there", id="none"),
+        pytest.param(
+            [MESH_JUMP, OUR_JUMP, OUR_RULE], "IMDS_EMULATOR is not first in OUTPUT after it was put there", id="second"
+        ),
+        pytest.param(
+            [OUR_JUMP, OUR_JUMP, OUR_RULE], "OUTPUT leads to IMDS_EMULATOR more than once", id="twice in OUTPUT"
+        ),
+        pytest.param([OUR_JUMP], "IMDS_EMULATOR does not hold the one rule that was written", id="empty chain"),
+        pytest.param(
+            [OUR_JUMP, OUR_RULE, OUR_RULE],
+            "IMDS_EMULATOR does not hold the one rule that was written",
+            id="twice in the chain",
+        ),
+        pytest.param(
+            [OUR_JUMP, OUR_RULE.replace("16925", "8080")],
+            "IMDS_EMULATOR does not hold the one rule that was written",
+            id="another port",
+        ),
+    ],
+)
+def test_fault(rules: list[str], expected: str) -> None:
+    """What was written is read back: position, number and wording of the rules."""
+    assert expected == fault(IPV4, 16925, rules)
+
+
+@pytest.mark.parametrize(
+    ("listing", "expected"),
+    [
+        ("", False),
+        ("00000000000000000000000000000001 01 80 10 80       lo\n", False),
+        ("fe80000000000000f8ffebfffe6a3a21 02 40 20 80     eth0\n", False),
+        ("fd000ec2000000000000000000000254 01 80 00 80       lo\n", False),
+        ("fd990000000000000000000000000002 02 40 00 82     eth0\n", True),
+    ],
+)
+def test_has_ipv6(listing: str, expected: bool) -> None:  # noqa: FBT001 - a row of the table
+    """A pod has IPv6 with an address for talk to others: neither loopback nor link-local, proc(5)."""
+    assert expected is network.has_ipv6(listing)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [
+        (
+            IPV4,
+            (
+                "28000000 1400 0505 01000000 00000000"  # length, RTM_NEWADDR, request+ack+replace+create, sequence, port
+                "02 20 00 fe 01000000"  # AF_INET, /32, no flags, scope host, interface 1
+                "0800 0200 a9fea9fe"  # IFA_LOCAL
+                "0800 0100 a9fea9fe"
+            ),  # IFA_ADDRESS
+        ),
+        (
+            IPV6,
+            (
+                "40000000 1400 0505 01000000 00000000"
+                "0a 80 00 fe 01000000"
+                "1400 0200 fd000ec2000000000000000000000254"
+                "1400 0100 fd000ec2000000000000000000000254"
+            ),
+        ),
+    ],
+)
+def test_new_address(family: Family, expected: str) -> None:
+    """The message to the kernel, byte by byte on a little-endian machine, rtnetlink(7)."""
+    assert bytes.fromhex(expected) == network.new_address(family, 1)
+
+
+@pytest.mark.parametrize(
+    ("effective", "expected"),
+    [("0000000000003000", {"NET_ADMIN", "NET_RAW"}), ("0000000000001000", {"NET_ADMIN"}), ("0000000000000000", set())],
+)
+def test_capabilities(effective: str, expected: set[str]) -> None:
+    """The effective capabilities are read, not the permitted ones."""
+    status = f"Name:\tpython3\nCapPrm:\t000001ffffffffff\nCapEff:\t{effective}\n"
+
+    assert expected == redirect.capabilities(status)
+
+
+@pytest.mark.parametrize(
+    ("held", "expected"),
+    [
+        (
+            set(),
+            (
+                "no capability NET_ADMIN and NET_RAW: run as uid 0 with NET_ADMIN and NET_RAW, "
+                "or annotate the pod imds-emulator/redirect: env (iptables-nft: a; iptables-legacy: b)"
+            ),
+        ),
+        (
+            {"NET_ADMIN", "NET_RAW"},
+            (
+                "this kernel has no IPv4 nat tables: load nf_tables or iptable_nat on the node, "
+                "or annotate the pod imds-emulator/redirect: env (iptables-nft: a; iptables-legacy: b)"
+            ),
+        ),
+    ],
+)
+def test_missing(held: set[str], expected: str) -> None:
+    """The line says whether the container or the node lacks something, and what each program said (C23)."""
+    assert expected == redirect.missing(held, ["iptables-nft: a", "iptables-legacy: b"])
+
+
+def test_settings_default() -> None:
+    """With nothing set: the emulator's port, the image's programs, a lock where a read-only root has room for one."""
+    settings = redirect_settings({})
+
+    assert (16925, "/usr/sbin:/usr/bin:/sbin:/bin", "/dev/shm/xtables.lock") == (  # noqa: S108 - compared, not used
+        settings.port,
+        settings.path,
+        settings.lock_file,
+    )
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "http", "-1"])
+def test_settings_refused(value: str) -> None:
+    """A port that is none is refused by name, with value and remedy."""
+    with pytest.raises(SettingsError) as refused:
+        redirect_settings({"IMDS_EMULATOR_PORT": value})
+
+    assert f"IMDS_EMULATOR_PORT={value!r} is wrong: give a whole number from 1 to 65535" == str(refused.value)
+
+
+def test_main_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A wrong setting ends with status 2 and the same line on stderr and in the termination log."""
+    log = tmp_path / "termination-log"
+    log.touch()
+    monkeypatch.setattr(redirect, "TERMINATION_LOG", log)
+    monkeypatch.setattr(redirect, "environment", lambda: {"IMDS_EMULATOR_PORT": "x"})
+    line = "IMDS_EMULATOR_PORT='x' is wrong: give a whole number from 1 to 65535\n"
+
+    assert 2 == redirect.main([])
+    assert line == log.read_text()
+    assert f"imds-emulator redirect: {line}" == capsys.readouterr().err
+
+
+def test_main_takes_no_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option is refused, not ignored."""
+    assert 2 == redirect.main(["--port", "80"])
+    assert (
+        "imds-emulator redirect: redirect takes no options, given '--port': set IMDS_EMULATOR_PORT instead\n"
+        == capsys.readouterr().err
+    )
