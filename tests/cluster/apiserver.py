@@ -50,7 +50,11 @@ def running(version: str) -> Iterator[Path]:
         apiserver = str(build.program(tool, "kube-apiserver"))
         parts = {
             "etcd": plan.etcd(etcd, f"{folder}/etcd", store, f"http://{_HOST}:{peer}"),
-            "kube-apiserver": plan.apiserver(apiserver, str(folder), store, _SERVICES, (_HOST, port)),
+            "kube-apiserver": [
+                *plan.apiserver(apiserver, str(folder), store, _SERVICES, (_HOST, port)),
+                # Nobody asks for the Service `kubernetes`, whose endpoint could not be a loopback address.
+                "--endpoint-reconciler-type=none",
+            ],
         }
         children = {part: stack.enter_context(_child(argv, folder / f"{part}.log")) for part, argv in parts.items()}
         try:
