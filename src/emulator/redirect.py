@@ -111,7 +111,7 @@ def missing(held: set[str], reasons: list[str]) -> str:
     absent = [name for name in CAPABILITIES.values() if name not in held]
     if absent:
         return f"no capability {' and '.join(absent)}: run as uid 0 with NET_ADMIN and NET_RAW, {env_mode} {said}"
-    return f"this kernel has no IPv4 nat tables: load nf_tables or iptable_nat on the node, {env_mode} {said}"
+    return f"no IPv4 nat tables here: load nf_tables or iptable_nat on the node, {env_mode} {said}"
 
 
 def capabilities(status: str) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emulator import network, redirect
-from emulator.iptables import IPV4, IPV6, Family, fault, restore_input, rule
+from emulator.iptables import IPV4, IPV6, Family, Iptables, IptablesError, fault, restore_input, rule
 from emulator.settings import SettingsError, redirect_settings
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def test_has_ipv6(listing: str, expected: bool) -> None:  # noqa: FBT001 - a row
         (
             IPV4,
             (
-                "28000000 1400 0505 01000000 00000000"  # length, RTM_NEWADDR, request+ack+replace+create, sequence, port
+                "28000000 1400 0505 01000000 00000000"  # length, RTM_NEWADDR, flags, sequence, port
                 "02 20 00 fe 01000000"  # AF_INET, /32, no flags, scope host, interface 1
                 "0800 0200 a9fea9fe"  # IFA_LOCAL
                 "0800 0100 a9fea9fe"
@@ -165,7 +165,7 @@ def test_capabilities(effective: str, expected: set[str]) -> None:
         (
             {"NET_ADMIN", "NET_RAW"},
             (
-                "this kernel has no IPv4 nat tables: load nf_tables or iptable_nat on the node, "
+                "no IPv4 nat tables here: load nf_tables or iptable_nat on the node, "
                 "or annotate the pod imds-emulator/redirect: env (iptables-nft: a; iptables-legacy: b)"
             ),
         ),
@@ -174,6 +174,18 @@ def test_capabilities(effective: str, expected: set[str]) -> None:
 def test_missing(held: set[str], expected: str) -> None:
     """The line says whether the container or the node lacks something, and what each program said (C23)."""
     assert expected == redirect.missing(held, ["iptables-nft: a", "iptables-legacy: b"])
+
+
+def test_program_fails(tmp_path: Path) -> None:
+    """What a program of iptables says itself is handed on, its warnings are not."""
+    program = tmp_path / "iptables-legacy"
+    program.write_text("#!/bin/sh\necho '# Warning: x' >&2\necho 'Table does not exist' >&2\nexit 3\n")
+    program.chmod(0o755)
+
+    with pytest.raises(IptablesError) as failed:
+        Iptables(IPV4, "legacy", {"PATH": str(tmp_path)}).rules()
+
+    assert "iptables-legacy: Table does not exist" == str(failed.value)
 
 
 def test_settings_default() -> None:

@@ -1,0 +1,151 @@
+"""A pod's network and the node behind it: two namespaces joined by a veth pair.
+
+Goes in: which families the pod has. Comes out: a `Pod` in which commands run and servers answer.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PEER = Path(__file__).with_name("peer.py")
+COMMAND_SECONDS = 120
+NUMBER = itertools.count(1)
+
+IMDS_IPV4 = "169.254.169.254"
+IMDS_IPV6 = "fd00:ec2::254"
+NODE_IPV4, POD_IPV4 = "192.0.2.1", "192.0.2.2"  # RFC 5737
+NODE_IPV6, POD_IPV6 = "2001:db8::1", "2001:db8::2"  # RFC 3849
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass
+class Namespace:
+    """A network namespace with `lo` up, and the servers that were started in it."""
+
+    name: str
+    servers: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        ip("netns", "add", self.name)
+        self.ip("link", "set", "lo", "up")
+
+    def enter(self, *command: str) -> list[str]:
+        """Return the command line that runs a command in here."""
+        return [program("ip"), "netns", "exec", self.name, program(command[0]), *command[1:]]
+
+    def ip(self, *words: str) -> None:
+        """Change the network in here by iproute2."""
+        ip("-netns", self.name, *words)
+
+    def run(self, *command: str, **environment: str) -> Result:
+        """Run a command in here."""
+        done = subprocess.run(
+            self.enter(*command),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "src"), **environment},
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def serve(self, word: str, address: str, port: int) -> None:
+        """Start a server in here that answers with the word, TCP and UDP; it listens on return."""
+        command = self.enter(sys.executable, str(PEER), "serve", word, address, str(port))
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.servers.append(server)
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+
+    def ask(self, address: str, port: int, kind: str = "tcp") -> str:
+        """Return what a client in here is answered."""
+        return self.run(sys.executable, str(PEER), "ask", kind, address, str(port)).out.strip()
+
+    def delete(self) -> None:
+        """End what runs in here, then the namespace."""
+        for server in self.servers:
+            server.kill()
+            server.wait()
+            assert server.stdout is not None
+            server.stdout.close()
+        ip("netns", "delete", self.name)
+
+
+@dataclass
+class Pod(Namespace):
+    """A pod's namespace, the node's beside it as `node`; the node answers at both metadata addresses."""
+
+    ipv4: bool = True
+    ipv6: bool = False
+    node: Namespace = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.node = Namespace(f"{self.name}-node")
+        ip("link", "add", "eth0", "netns", self.name, "type", "veth", "peer", "name", "pod", "netns", self.node.name)
+        self.ip("link", "set", "eth0", "up")
+        self.node.ip("link", "set", "pod", "up")
+        if self.ipv4:
+            self._connect(POD_IPV4, NODE_IPV4, "24", IMDS_IPV4)
+        if self.ipv6:
+            self._connect(POD_IPV6, NODE_IPV6, "64", IMDS_IPV6)
+
+    def _connect(self, own: str, gateway: str, prefix: str, metadata: str) -> None:
+        nodad = ["nodad"] if ":" in own else []
+        self.ip("address", "add", f"{own}/{prefix}", "dev", "eth0", *nodad)
+        self.node.ip("address", "add", f"{gateway}/{prefix}", "dev", "pod", *nodad)
+        self.node.ip("address", "add", metadata, "dev", "lo")
+        self.ip("route", "add", "default", "via", gateway)
+        self.node.serve("node", metadata, 80)
+
+    def start_emulator(self, port: int = 16925) -> None:
+        """Listen where the emulator would, on each loopback address."""
+        self.serve("emulator", "127.0.0.1", port)
+        self.serve("emulator", "::1", port)
+
+    def redirect(self, *before: str, **environment: str) -> Result:
+        """Run the init container's program; `before` are words such as those of setpriv(1)."""
+        return self.run(*before, sys.executable, "-m", "emulator", "redirect", **environment)
+
+    def rules(self, program: str) -> list[str]:
+        """Return the nat rules without policies, as the program prints them."""
+        listed = self.run(program, "-t", "nat", "-S")
+        assert listed.status == 0, listed.err
+        return [line for line in listed.out.splitlines() if not line.startswith("-P")]
+
+    def delete(self) -> None:
+        """End both namespaces."""
+        super().delete()
+        self.node.delete()
+
+
+def program(name: str) -> str:
+    """Return where a program is; what runs in a namespace may be given another PATH."""
+    found = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert found is not None, name
+    return found
+
+
+def ip(*words: str) -> None:
+    """Run a command of iproute2."""
+    subprocess.run([program("ip"), *words], check=True, timeout=COMMAND_SECONDS)
+
+
+def new_name() -> str:
+    """Return a name for a namespace that no other run has."""
+    return f"imds-{os.getpid()}-{next(NUMBER)}"
