@@ -11,14 +11,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from emulator import names, patch, rules
-from emulator.facts import Facts
+from emulator.facts import MIRROR_ANNOTATION, Facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from emulator.facts import Object
-
-MIRROR = "kubernetes.io/config.mirror"  # what the kubelet puts on the API object of a static pod
 
 
 def review(
@@ -63,7 +61,7 @@ def _is_new_pod(request: Object) -> bool:
         and (kind.get("group") or "", kind.get("kind")) == ("", "Pod")
         and not request.get("subResource")
         and isinstance(pod, dict)
-        and MIRROR not in ((pod.get("metadata") or {}).get("annotations") or {})
+        and MIRROR_ANNOTATION not in ((pod.get("metadata") or {}).get("annotations") or {})
     )
 
 

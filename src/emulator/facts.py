@@ -24,6 +24,8 @@ Object = dict[str, Any]
 EMULATOR_ARGS = ["serve"]
 REDIRECT_ARGS = ["redirect"]
 ROLE_ARN_FIELD = f"metadata.annotations['{names.ANNOTATION_ROLE_ARN}']"
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"  # what the kubelet puts on the API object of a static pod
+OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 OUR_CONTAINERS = (names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER)
 OUR_VOLUMES = (names.TOKEN_VOLUME, names.EMPTY_VOLUME)
@@ -44,6 +46,8 @@ def fact(cel: str) -> Callable[[Callable[[Any], T]], cached_property[T]]:
 
 def text(value: str) -> str:
     """Return a string as a CEL literal."""
+    if "'" in value and '"' not in value and "\\" not in value:
+        return f'"{value}"'
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -60,6 +64,11 @@ def param(key: str) -> str:
 def annotation(key: str) -> str:
     """Return an annotation of the pod as CEL, '' when it is not set."""
     return f"variables.annotations[?{text(key)}].orValue('')"
+
+
+def annotation_or(key: str, parameter: str) -> str:
+    """Return an annotation of the pod as CEL, or the parameter when it is not set."""
+    return f"({annotation(key)} != '' ? {annotation(key)} : {param(parameter)})"
 
 
 _REGION_PATTERNS = ", ".join(f"{text(row.name)}: {text(row.region_pattern)}" for row in PARTITIONS.values())
@@ -119,7 +128,7 @@ class Facts:
         """The region that the pod asks for; '' when it leaves that to the installation."""
         return self.annotations.get(names.ANNOTATION_REGION) or ""
 
-    @fact(f"variables.pod_region != '' ? variables.pod_region : {param('region')}")
+    @fact(annotation_or(names.ANNOTATION_REGION, "region"))
     def region(self) -> str:
         """The region of the STS endpoint; '' stands for the default of the ARN's partition."""
         return self.pod_region or self.parameters["region"]
@@ -133,7 +142,7 @@ class Facts:
         row = PARTITIONS.get(self.partition)
         return self.region == "" or row is None or re.fullmatch(row.region_pattern, self.region) is not None
 
-    @fact(f"[{annotation(names.ANNOTATION_REDIRECT)}, {param('redirectMode')}].filter(m, m != '')[0]")
+    @fact(annotation_or(names.ANNOTATION_REDIRECT, "redirectMode"))
     def redirect_mode(self) -> str:
         """How clients find the emulator: iptables or env."""
         return self.annotations.get(names.ANNOTATION_REDIRECT) or self.parameters["redirectMode"]
@@ -148,7 +157,7 @@ class Facts:
         """Are the app's containers to be told by a variable?"""
         return self.redirect_mode == "env"
 
-    @fact(f"[{annotation(names.ANNOTATION_APP_REGION)}, {param('appRegion')}].filter(r, r != '')[0] == 'true'")
+    @fact(annotation_or(names.ANNOTATION_APP_REGION, "appRegion") + " == 'true'")
     def app_region(self) -> bool:
         """Do the app's containers get a region?"""
         return (self.annotations.get(names.ANNOTATION_APP_REGION) or self.parameters["appRegion"]) == "true"
@@ -217,15 +226,29 @@ class Facts:
         """Is one of them missing?"""
         return self.pull_secrets != []
 
+    @fact(
+        "object.spec.?os.?name.orValue('') == 'windows' ? 'spec.os.name'"
+        f" : {texts(OS_LABELS)}.exists(k, object.spec.?nodeSelector[?k].orValue('') == 'windows')"
+        " ? 'spec.nodeSelector' : ''"
+    )
+    def windows(self) -> str:
+        """What asks for Windows, '' if nothing does."""
+        if (self.spec.get("os") or {}).get("name") == "windows":
+            return "spec.os.name"
+        selector = self.spec.get("nodeSelector") or {}
+        return "spec.nodeSelector" if any(selector.get(key) == "windows" for key in OS_LABELS) else ""
+
     # How far the pod is injected
 
+    # The API server validates a pod between mutation and refusal: one that asks for Windows must get there as it came.
     @fact(
         f"!variables.containers.exists(c, c.name in {texts(OUR_CONTAINERS)})"
-        f" && !variables.volumes.exists(v, v.name in {texts(OUR_VOLUMES)})"
+        f" && !variables.volumes.exists(v, v.name in {texts(OUR_VOLUMES)}) && variables.windows == ''"
     )
-    def untouched(self) -> bool:
-        """Is nothing in the pod named as ours?"""
-        return len(self.others) == len(self.containers) and not any(v.get("name") in OUR_VOLUMES for v in self.volumes)
+    def injectable(self) -> bool:
+        """Is nothing in the pod named as ours, and can it run on Linux?"""
+        taken = any(v.get("name") in OUR_VOLUMES for v in self.volumes)
+        return len(self.others) == len(self.containers) and not taken and self.windows == ""
 
     @fact(
         f"(variables.init_containers.exists(c, {_IS_EMULATOR}\n && c.?restartPolicy.orValue('') == 'Always')"

@@ -84,6 +84,13 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of `PARTS`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class When:
     """A value of a dict, or an item of a list, that is there if the parameter is not empty or the fact holds."""
 
@@ -118,20 +125,18 @@ class AddNames:
 
 
 @dataclass(frozen=True)
-class Variable:
-    """A variable for the containers that set none of `unless` themselves."""
+class AddVariables:
+    """Add variables, name and value, to the containers that are not ours and set none of them."""
 
-    name: str
-    value: Any
-    unless: tuple[str, ...]
+    variables: dict[str, Any]
     when: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class AddVariables:
-    """Add variables to the containers that are not ours."""
+class EnsureVariables:
+    """Make the `env` of the containers that `steps` add to, where there is none."""
 
-    variables: tuple[Variable, ...]
+    steps: tuple[AddVariables, ...]
 
 
 def _given(key: str) -> When:
@@ -271,36 +276,36 @@ EMULATOR = {
     ],
 }
 
-_REGIONS = (names.ENV_REGION, names.ENV_DEFAULT_REGION)
+# What is added as a whole.
+PARTS = {"token_volume": TOKEN_VOLUME, "empty_volume": EMPTY_VOLUME, "emulator": EMULATOR, "redirect": REDIRECT}
 
-# The variables come first, while the containers have the places that they came with. They are added to an injected pod
-# too: another webhook may have put in a container since.
+# A container that sets one of the regions itself gets neither: SDKs differ in which of them they prefer.
+_VARIABLES = (
+    AddVariables({names.ENV_SERVICE_ENDPOINT: Joined("http://127.0.0.1:", "port")}, ("env",)),
+    AddVariables({names.ENV_REGION: Fact("region"), names.ENV_DEFAULT_REGION: Fact("region")}, ("app_region",)),
+)
+
 STEPS = (
-    AddVariables(
-        (
-            Variable(
-                names.ENV_SERVICE_ENDPOINT, Joined("http://127.0.0.1:", "port"), (names.ENV_SERVICE_ENDPOINT,), ("env",)
-            ),
-            Variable(names.ENV_REGION, Fact("region"), _REGIONS, ("app_region",)),
-            Variable(names.ENV_DEFAULT_REGION, Fact("region"), _REGIONS, ("app_region",)),
-        )
-    ),
-    Ensure("/spec/volumes", ("untouched",)),
-    Add("/spec/volumes/-", TOKEN_VOLUME, ("untouched",)),
-    Add("/spec/volumes/-", EMPTY_VOLUME, ("untouched",)),
+    # First, while the containers have the places that they came with. Also in an injected pod: another webhook may have
+    # put in a container since.
+    EnsureVariables(_VARIABLES),
+    *_VARIABLES,
+    Ensure("/spec/volumes", ("injectable",)),
+    Add("/spec/volumes/-", Part("token_volume"), ("injectable",)),
+    Add("/spec/volumes/-", Part("empty_volume"), ("injectable",)),
     # Native: the emulator at the head, then the redirect before it.
-    Ensure("/spec/initContainers", ("untouched", "native")),
-    Add("/spec/initContainers/0", EMULATOR, ("untouched", "native")),
-    Add("/spec/initContainers/0", REDIRECT, ("untouched", "native", "iptables")),
+    Ensure("/spec/initContainers", ("injectable", "native")),
+    Add("/spec/initContainers/0", Part("emulator"), ("injectable", "native")),
+    Add("/spec/initContainers/0", Part("redirect"), ("injectable", "native", "iptables")),
     # Classic: the pod's own init containers run before there is an emulator to be led to.
-    Ensure("/spec/initContainers", ("untouched", "classic", "iptables")),
-    Add("/spec/initContainers/-", REDIRECT, ("untouched", "classic", "iptables")),
+    Ensure("/spec/initContainers", ("injectable", "classic", "iptables")),
+    Add("/spec/initContainers/-", Part("redirect"), ("injectable", "classic", "iptables")),
     Add(
         "/metadata/annotations/" + DEFAULT_CONTAINER.replace("/", "~1"),
         Fact("first_container"),
-        ("untouched", "classic", "no_default_container"),
+        ("injectable", "classic", "no_default_container"),
     ),
-    Add("/spec/containers/0", EMULATOR, ("untouched", "classic")),
-    Ensure("/spec/imagePullSecrets", ("untouched", "lacks_pull_secrets")),
-    AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("untouched",)),
+    Add("/spec/containers/0", Part("emulator"), ("injectable", "classic")),
+    Ensure("/spec/imagePullSecrets", ("injectable", "lacks_pull_secrets")),
+    AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("injectable",)),
 )

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.facts import OUR_CONTAINERS, env_names
 from emulator.injection import (
+    PARTS,
     STEPS,
     Add,
     AddNames,
     AddVariables,
     Ensure,
+    EnsureVariables,
     Fact,
     Joined,
     Number,
     Param,
-    Variable,
+    Part,
     When,
 )
 
@@ -65,6 +67,8 @@ def value(node: Any, facts: Facts) -> Any:  # noqa: ANN401, PLR0911 - a tree of 
             return int(facts.parameters[key]) + plus
         case Joined(prefix=prefix, key=key):
             return prefix + facts.parameters[key]
+        case Part(name=name):
+            return value(PARTS[name], facts)
         case Fact(name=name):
             return getattr(facts, name)
         case constant:
@@ -99,23 +103,34 @@ def _names(step: AddNames, facts: Facts) -> Iterator[Operation]:
             yield _add(step.path, {"name": name})
 
 
+def _ensure_variables(step: EnsureVariables, facts: Facts) -> Iterator[Operation]:
+    for path, container in _containers(facts):
+        if container.get("env") is None and any(_is_wanted(added, container, facts) for added in step.steps):
+            yield _add(f"{path}/env", [])
+
+
 def _variables(step: AddVariables, facts: Facts) -> Iterator[Operation]:
+    for path, container in _containers(facts):
+        if _is_wanted(step, container, facts):
+            for name, node in step.variables.items():
+                yield _add(f"{path}/env/-", {"name": name, "value": value(node, facts)})
+
+
+def _containers(facts: Facts) -> Iterator[tuple[str, dict[str, Any]]]:
     for field, containers in (("initContainers", facts.init_containers), ("containers", facts.main_containers)):
         for index, container in enumerate(containers):
-            wanted = [entry for entry in step.variables if _is_wanted(entry, container, facts)]
-            path = f"/spec/{field}/{index}/env"
-            if wanted and container.get("env") is None:
-                yield _add(path, [])
-            for entry in wanted:
-                yield _add(f"{path}/-", {"name": entry.name, "value": value(entry.value, facts)})
+            yield f"/spec/{field}/{index}", container
 
 
-def _is_wanted(variable: Variable, container: dict[str, Any], facts: Facts) -> bool:
-    return (
-        container.get("name") not in OUR_CONTAINERS
-        and _holds(variable.when, facts)
-        and not set(variable.unless) & set(env_names(container))
-    )
+def _is_wanted(step: AddVariables, container: dict[str, Any], facts: Facts) -> bool:
+    ours = container.get("name") in OUR_CONTAINERS
+    return not ours and _holds(step.when, facts) and not any(name in step.variables for name in env_names(container))
 
 
-_STEP: dict[type, Any] = {Ensure: _ensure, Add: _one, AddNames: _names, AddVariables: _variables}
+_STEP: dict[type, Any] = {
+    Ensure: _ensure,
+    Add: _one,
+    AddNames: _names,
+    EnsureVariables: _ensure_variables,
+    AddVariables: _variables,
+}

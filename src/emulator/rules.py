@@ -36,10 +36,10 @@ def _path(key: str) -> str:
     return f"metadata.annotations['{key}']"
 
 
-def _only(key: str, choices: tuple[str, ...]) -> Rule:
+def _only(name: str, key: str, choices: tuple[str, ...]) -> Rule:
     """Return the rule for an annotation that may have one of a few values."""
     return Rule(
-        key,
+        name,
         f"{annotation(key)} in {texts(('', *choices))} ? '' : {annotation(key)}",
         lambda facts: "" if (facts.annotations.get(key) or "") in ("", *choices) else facts.annotations[key],
         f"{_path(key)} is $found: set it to {', '.join(choices[:-1])} or {choices[-1]}, or remove it",
@@ -71,32 +71,14 @@ def _not_allowed(facts: Facts, mode: str) -> str:
     return facts.role_arn if facts.parameters["allowedRolesMode"] == mode and not facts.role_allowed else ""
 
 
-def _windows(field: str, cel: str, find: Callable[[Facts], str]) -> Rule:
-    return Rule(
-        field,
-        f"{cel}.orValue('') == 'windows' ? 'windows' : ''",
-        find,
-        f"{field} is $found, where the emulator can't run: run the pod on Linux,"
-        f" or remove the label {names.LABEL_ENABLED}",
-    )
-
-
-def _windows_selector(label: str) -> Rule:
-    return _windows(
-        f"spec.nodeSelector['{label}']",
-        f"object.spec.?nodeSelector[?{text(label)}]",
-        lambda facts: "windows" if (facts.spec.get("nodeSelector") or {}).get(label) == "windows" else "",
-    )
-
-
 REFUSALS = (
-    _windows(
-        "spec.os.name",
-        "object.spec.?os.?name",
-        lambda facts: "windows" if (facts.spec.get("os") or {}).get("name") == "windows" else "",
+    Rule(
+        "windows",
+        "variables.windows",
+        lambda facts: facts.windows,
+        "$found is windows, where the emulator can't run: run the pod on Linux, or remove the label"
+        f" {names.LABEL_ENABLED}",
     ),
-    _windows_selector("kubernetes.io/os"),
-    _windows_selector("beta.kubernetes.io/os"),
     Rule(
         "host-network",
         "object.spec.?hostNetwork.orValue(false) ? 'true' : ''",
@@ -124,9 +106,9 @@ REFUSALS = (
         f"{_path(names.ANNOTATION_ROLE_ARN)} is $role_arn, but AWS has no partition $found:"
         f" expected one of {', '.join(PARTITIONS)}",
     ),
-    _only(names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
-    _only(names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
-    _only(names.ANNOTATION_APP_REGION, ("true", "false")),
+    _only("imds-version", names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
+    _only("redirect", names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
+    _only("app-region", names.ANNOTATION_APP_REGION, ("true", "false")),
     Rule(
         "pod-region",
         "variables.region_fits ? '' : variables.pod_region",
@@ -206,7 +188,7 @@ def _passing_by(variable: str, consequence: str) -> Rule:
         return _found(c["name"] for c in facts.others if any(_sets(e, variable) for e in c.get("env") or []))
 
     return Rule(
-        variable,
+        variable.lower().replace("_", "-"),
         f"variables.others.filter(c, c.?env.orValue([]).exists(e, e.name == {text(variable)}"
         " && e.?value.orValue('').lowerAscii() != 'false')).map(c, string(c.name)).join(', ')",
         find,
@@ -237,6 +219,9 @@ LABEL_VALUE = Rule(
     f"metadata.labels['{names.LABEL_ENABLED}'] is $label, which leaves the pod alone: set it to"
     f' "{names.LABEL_ENABLED_VALUE}" to turn the emulator on, or remove it',
 )
+
+
+ALL = (*REFUSALS, GUARD, *WARNINGS, LABEL_VALUE)
 
 
 def refusal(facts: Facts) -> str:
