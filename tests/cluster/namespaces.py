@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.1
 
 def start(folder: Path) -> Process:
     """Start process 1 of the node, in a session of its own, and return the process that holds its namespaces."""
-    options = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    options = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=slave"]
     node = [sys.executable, "-m", "tests.cluster.node", str(folder), str(cache())]
     (folder / "logs").mkdir(parents=True, exist_ok=True)
     with (folder / "logs" / "node.log").open("a") as log:

@@ -44,7 +44,6 @@ def main() -> None:
 def _mount(folder: Path, cache: Path) -> None:
     """Make private what is written, and show everything else as it is on the machine."""
     run = [
-        ["--make-rprivate", "/"],
         ["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"],
         ["--mkdir", "--rbind", str(cache), CACHE],
         ["--mkdir", "--bind", str(folder), CLUSTER],
