@@ -16,7 +16,8 @@ import jinja2
 import yaml
 
 from emulator import cel, names
-from emulator.render_targets import Helm, Kustomize
+from emulator.render_helm import Helm
+from emulator.render_kustomize import Kustomize
 from emulator.render_values import table
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,4 +1,4 @@
-"""The table of values for the chart's README, made from the comments of values.yaml.
+"""The chart's values: where they are, how data is written as YAML, and their table for the README.
 
 Goes in: the text of values.yaml, where the comment above a key is its documentation. Comes out: a Markdown table, a
 row a key; a commented key whose children are commented too is a heading of theirs, not a row.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+CHART = Path(__file__).resolve().parents[2] / "charts" / "imds-emulator"
 _LINE = re.compile(r"^(?P<indent> *)(?P<key>[A-Za-z]+):")
 
 
@@ -55,3 +57,19 @@ def _at(values: dict[str, Any], path: str) -> Any:  # noqa: ANN401 - YAML
     for part in path.split("."):
         found = found[part]
     return found
+
+
+def to_yaml(data: Any, indent: int) -> str:  # noqa: ANN401 - YAML
+    """Return data as YAML whose lines but the first are indented; texts of several lines become blocks."""
+    text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, width=1000).rstrip()
+    return text.replace("\n", "\n" + " " * indent)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Of our own, so that its way with texts is nobody else's."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from emulator import __version__, injection, render
-from emulator.render_targets import Kustomize
+from emulator.render_kustomize import Kustomize
 from emulator.render_values import table
 from tests.chart.rendering import CHART, objects, one
 
