@@ -1,0 +1,53 @@
+"""What the clients in a pod were given, read from their logs and compared with what STS issued.
+
+In: a pod's name and container. Out: lines by their first word.
+"""
+
+import json
+from typing import Any
+
+from tests.e2e.kube import Kube, Object, path, wait_for
+from tests.e2e.pods import ACCOUNT, APP_ROLE, Team
+
+ASKED_SECONDS = 150
+"""How long pods may take that all start at once on a small machine."""
+
+
+def lines(
+    team: Team, pod: str, container: str = "app", last: str = "boto3", seconds: float = ASKED_SECONDS
+) -> list[str]:
+    """Return what a container has written, once a line begins with `last`."""
+
+    def written() -> list[str]:
+        found = team.kube.log(team.namespace, pod, container).splitlines()
+        return found if any(line.startswith(last) for line in found) else []
+
+    return wait_for(f"{last!r} in the log of {team.namespace}/{pod}/{container}", written, seconds)
+
+
+def first_pod(kube: Kube, namespace: str, selector: str, seconds: float = ASKED_SECONDS) -> str:
+    """Return the name of the oldest pod that a controller has made."""
+    pods: list[Object] = wait_for(f"a pod with {selector}", lambda: kube.pods(namespace, selector), seconds)
+    return str(pods[0]["metadata"]["name"])
+
+
+def expected_lines(team: Team, pod: str, role: str = APP_ROLE) -> list[str]:
+    """Return what the script CLIENTS writes in a pod of a role, with the key that STS issued to it."""
+    name = role.rsplit("/", 1)[1]
+    session = f"{team.namespace}.{pod}"
+    identity = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{session}"
+    issued = [call["accessKeyId"] for call in team.sts.calls(role, session) if call["status"] == 200]
+    assert len(issued) == 1, f"one exchange for {session}, not {len(issued)}"
+    return [f"curl {name} {issued[0]}", f"aws {identity}", f"boto3 {identity}"]
+
+
+def credentials(text: str) -> dict[str, Any]:
+    """Return the credentials in a text, which is JSON from the first brace on."""
+    found: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
+    return found
+
+
+def status(team: Team, pod: str) -> dict[str, Any]:
+    """Return a pod's status."""
+    found: dict[str, Any] = team.kube.request("GET", path("v1", "Pod", team.namespace, pod))["status"]
+    return found

@@ -1,0 +1,149 @@
+"""What stands once for all tests: cluster, images, the chart, the test STS, and the pods that the tests run.
+
+The options are those of pytest-helm-charts: --kubeconfig (else $KUBECONFIG, else the test cluster of this machine).
+A test says by the mark `runs` what it needs on the cluster. All of it is created at once, before the first test, so
+that pods start side by side while the tests wait for one after the other.
+"""
+
+import os
+import uuid
+from collections.abc import Generator, Iterator
+
+import pytest
+from pytest_helm_charts.clusters import ExistingCluster
+
+from emulator import names
+from tests.cluster.provider import choose
+from tests.e2e import images, release, report, sts
+from tests.e2e.kube import Kube, Object, RefusedError, path
+from tests.e2e.pods import DOWN_ROLE, SLOW_ROLE, WAIT, Team, container, roles
+from tests.e2e.release import VALUES, Release
+from tests.e2e.sts import ClusterSts
+
+# STS is down, or slow, for the pods of one role alone, so that all others can run at the same time.
+FAULTS = (
+    {"role": DOWN_ROLE, "answer": "error", "code": "InternalFailure"},
+    {"role": SLOW_ROLE, "delaySeconds": 2},
+)
+
+_RUN = f"e2e-{uuid.uuid4().hex[:5]}"
+_MARKS = (
+    "runs(make): objects (a function of the team) that are on the cluster before the first test",
+    "last: run after all others, since it takes away what they need",
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marks."""
+    for mark in _MARKS:
+        config.addinivalue_line("markers", mark)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests marked `last` at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add to a failure what the cluster says of the pods at that time."""
+    outcome = yield
+    kube = getattr(item, "funcargs", {}).get("kube")
+    if outcome.failed and outcome.when != "teardown" and kube:
+        outcome.sections.append(("pods", report.pods(kube, _RUN)))
+    return outcome
+
+
+@pytest.fixture(scope="session")
+def kube_config(pytestconfig: pytest.Config) -> str:
+    """Return the kubeconfig's path."""
+    given = pytestconfig.getoption("kubeconfig") or os.environ.get("KUBECONFIG", "")
+    if given:
+        return str(given)
+    cluster = choose("main")
+    cluster.up()
+    return str(cluster.kubeconfig())
+
+
+@pytest.fixture(scope="session")
+def kube_cluster(kube_config: str) -> Iterator[ExistingCluster]:
+    """Provide the cluster, connected, for the whole session."""
+    cluster = ExistingCluster(kube_config)
+    cluster.create()
+    yield cluster
+    cluster.destroy()
+
+
+@pytest.fixture(scope="session")
+def kube(kube_cluster: ExistingCluster) -> Kube:
+    """Provide the cluster as the tests use it: with all images on it, and without another release of the chart."""
+    kube = Kube(kube_cluster)
+    if found := release.others(kube, _RUN):
+        pytest.exit(f"the chart is on this cluster already: {', '.join(found)}; end it by `helm uninstall`", 2)
+    images.load(kube)
+    return kube
+
+
+@pytest.fixture(scope="session")
+def survivor(kube: Kube) -> Iterator[Object]:
+    """Provide a labelled pod that was made before the chart was installed, so without the emulator."""
+    namespace = f"{_RUN}-before"
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    labels = {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}
+    spec = {"containers": [{**container("app", WAIT), "volumeMounts": []}], "terminationGracePeriodSeconds": 1}
+    metadata = {"name": "before", "namespace": namespace, "labels": labels}
+    yield kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    kube.delete(path("v1", "Namespace", name=namespace))
+
+
+@pytest.fixture(scope="session")
+def chart(kube: Kube, survivor: Object) -> Iterator[Release]:  # noqa: ARG001 - it comes first
+    """Provide the installed chart."""
+    release = Release(kube, "imds-emulator", f"{_RUN}-system")
+    try:
+        release.install(VALUES)
+        yield release
+    finally:
+        release.uninstall()
+
+
+@pytest.fixture(scope="session")
+def cluster_sts(kube: Kube) -> Iterator[ClusterSts]:
+    """Provide the test STS, with a trust policy for the roles of these tests."""
+    namespace = f"{_RUN}-sts"
+    try:
+        deployed = sts.deploy(kube, namespace)
+        deployed.set_roles(roles(_RUN))
+        deployed.set_faults(*FAULTS)
+        yield deployed
+    finally:
+        sts.remove(kube, namespace)
+
+
+@pytest.fixture(scope="session")
+def team(kube: Kube, chart: Release, cluster_sts: ClusterSts) -> Iterator[Team]:  # noqa: ARG001 - it comes first
+    """Provide the namespace that most pods are in."""
+    made = Team(kube, cluster_sts, f"{_RUN}-team").prepare()
+    yield made
+    kube.delete(path("v1", "Namespace", name=made.namespace))
+
+
+@pytest.fixture(scope="session")
+def fleet(request: pytest.FixtureRequest, kube: Kube, team: Team) -> dict[str, RefusedError]:
+    """Create what all tests of this session run; return the refusals, by test."""
+    refusals = {}
+    for item in request.session.items:
+        for mark in item.iter_markers("runs"):
+            try:
+                for thing in mark.args[0](team):
+                    kube.create(thing)
+            except RefusedError as refusal:
+                refusals[item.nodeid] = refusal
+    return refusals
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, fleet: dict[str, RefusedError]) -> None:
+    """Fail a test whose objects were refused."""
+    if request.node.nodeid in fleet:
+        raise fleet[request.node.nodeid]

@@ -1,0 +1,35 @@
+"""The images that the tests need, built and given to the node.
+
+In: a cluster. Out: nothing; on a cluster that is not of tests.cluster the images have to be there already.
+"""
+
+from pathlib import Path
+
+from tests.cluster.provider import Provider, choose
+from tests.e2e import pods, sts
+from tests.e2e.kube import Kube
+from tests.images import build
+
+TESTS = (build.Image(sts.IMAGE, "tests/sts/Dockerfile"), build.Image(pods.IMAGE, "tests/clients/Dockerfile"))
+
+
+def archives() -> list[Path]:
+    """Return the archives of all images, built where they are missing or out of date."""
+    return build.ensure((*build.PRODUCT, *TESTS))
+
+
+def load(kube: Kube) -> None:
+    """Give the node all images."""
+    provider = _provider(kube.kubeconfig.resolve())
+    if provider:
+        for archive in archives():
+            provider.load(archive)
+
+
+def _provider(kubeconfig: Path) -> Provider | None:
+    """Return the test cluster that a kubeconfig is of, None if it is of another."""
+    for name in ("main", kubeconfig.parent.name):
+        provider = choose(name)
+        if provider.kubeconfig().resolve() == kubeconfig:
+            return provider
+    return None

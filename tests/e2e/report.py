@@ -1,0 +1,42 @@
+"""What a person looks at first when a test failed.
+
+In: a cluster, the prefix of the run's namespaces. Out: a text: all pods, and for those not well their events and logs.
+"""
+
+import subprocess
+
+from tests.e2e.kube import Kube, Object, condition, path
+
+_LINES = "30"
+
+
+def pods(kube: Kube, prefix: str) -> str:
+    """Describe the run's pods."""
+    parts = []
+    for namespace in kube.request("GET", path("v1", "Namespace"))["items"]:
+        name = namespace["metadata"]["name"]
+        if name.startswith(prefix):
+            parts.append(_kubectl(kube, "get", "pods", "--namespace", name, "--output", "wide"))
+            parts += [_details(kube, pod) for pod in kube.pods(name) if not _well(pod)]
+    return "\n".join(parts)
+
+
+def _well(pod: Object) -> bool:
+    return condition(pod, "Ready") or pod["status"]["phase"] == "Succeeded"
+
+
+def _details(kube: Kube, pod: Object) -> str:
+    at = ["--namespace", pod["metadata"]["namespace"], pod["metadata"]["name"]]
+    return "\n".join(
+        [
+            _kubectl(kube, "describe", "pod", *at),
+            _kubectl(kube, "logs", "--all-containers", "--prefix", "--tail", _LINES, *at),
+        ]
+    )
+
+
+def _kubectl(kube: Kube, *arguments: str) -> str:
+    try:
+        return kube.kubectl(*arguments)
+    except subprocess.CalledProcessError as error:
+        return str(error.stderr)

@@ -1,0 +1,134 @@
+"""What is redirected, and what is not: only 169.254.169.254:80 by TCP (C20), whoever asks and however often."""
+
+import pytest
+
+from emulator import __version__, names
+from tests.e2e.answers import lines
+from tests.e2e.kube import Object, path
+from tests.e2e.pods import BASE, CURL, WAIT, Team, runs
+
+pytestmark = pytest.mark.usefixtures("running")
+
+REDIRECT_IMAGE = f"imds-emulator/redirect:{__version__}"
+PAGE = "this is the application"
+
+# A web server of the application's own on port 80, and a UDP one that would hear what is wrongly redirected.
+SERVER = f"""
+mkdir -p /tmp/www && echo '{PAGE}' > /tmp/www/index.html
+python3 -m http.server --directory /tmp/www 80 2> /dev/null &
+until curl -sf -o /dev/null http://127.0.0.1:80/; do sleep 0.2; done
+{CURL}{WAIT}
+"""
+
+
+def _redirect(name: str, command: list[str] | None = None) -> Object:
+    """Return an init container of the pod's own that is like the injected one."""
+    capabilities = {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
+    return {
+        "name": name,
+        "image": REDIRECT_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"runAsUser": 0, "capabilities": capabilities, "readOnlyRootFilesystem": True},
+        **({"command": command} if command else {}),
+    }
+
+
+def _web(team: Team) -> list[Object]:
+    app = {"ports": [{"containerPort": 80}]}
+    again = [_redirect("again"), _redirect("show", ["iptables", "--table", "nat", "--list-rules"])]
+    return [team.pod("web", SERVER, app=app, initContainers=again), team.pod("neighbour", CURL + WAIT)]
+
+
+def fetch(team: Team, pod: str, url: str) -> str:
+    """Return what curl gets in a pod, or the exit code of curl in brackets."""
+    return team.kube.shell(team.namespace, pod, f"curl -sf -m 2 '{url}' || echo \"($?)\"").strip()
+
+
+@runs(_web)
+def test_app_on_80(team: Team) -> None:
+    """The application's own port 80 is reached at loopback, from another pod, and from itself by its address (C20)."""
+    lines(team, "web", last="asked")
+    lines(team, "neighbour", last="asked")
+    web = team.kube.request("GET", path("v1", "Pod", team.namespace, "web"))
+
+    address = web["status"]["podIP"]
+    told = {
+        "loopback": fetch(team, "web", "http://127.0.0.1/"),
+        "own address": fetch(team, "web", f"http://{address}/"),
+        "neighbour": fetch(team, "neighbour", f"http://{address}/"),
+        "metadata service": fetch(team, "web", f"{BASE}/"),
+    }
+
+    assert told == {"loopback": PAGE, "own address": PAGE, "neighbour": PAGE, "metadata service": "app-role"}
+
+
+def test_second_run_of_init(team: Team) -> None:
+    """The init container works when it is run again, and one redirect is in effect afterwards (C22)."""
+    lines(team, "web", last="asked")
+
+    rules = team.kube.log(team.namespace, "web", "show").splitlines()
+    expected = (
+        f"-A {names.REDIRECT_CHAIN} -d {names.IMDS_IPV4}/32 -p tcp -m tcp --dport {names.IMDS_PORT}"
+        f" -j REDIRECT --to-ports {names.PORT_DEFAULT}"
+    )
+    assert [rule for rule in rules if names.IMDS_IPV4 in rule and "REDIRECT" in rule] == [expected]
+
+
+def test_other_ports_and_protocols(team: Team) -> None:
+    """Other ports of 169.254.169.254 and UDP do not lead to the emulator (C20)."""
+    lines(team, "web", last="asked")
+    script = f"""
+import socket
+heard = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+heard.bind(("127.0.0.1", {names.PORT_DEFAULT}))
+heard.settimeout(1)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.sendto(b"x", ("{names.IMDS_IPV4}", {names.IMDS_PORT}))
+try:
+    print("udp redirected", heard.recv(1))
+except TimeoutError:
+    print("udp left alone")
+for port in (81, 443, 8080, {names.PORT_DEFAULT}):
+    tcp = socket.socket()
+    tcp.settimeout(1)
+    try:
+        tcp.connect(("{names.IMDS_IPV4}", port))
+        tcp.sendall(b"GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\\r\\n\\r\\n")
+        answer = tcp.recv(4096)
+        print(port, "redirected" if b"app-role" in answer or b"EC2ws" in answer else "left alone")
+    except OSError:
+        print(port, "left alone")
+"""
+
+    told = team.kube.shell(team.namespace, "web", f"python3 - <<'END'\n{script}\nEND").splitlines()
+
+    assert told == ["udp left alone", "81 left alone", "443 left alone", "8080 left alone", "16925 left alone"]
+
+
+def test_credentials_stay_in_the_pod(team: Team) -> None:
+    """Neither the credential port nor the metadata service of a pod is reached from another."""
+    lines(team, "neighbour", last="asked")
+    neighbour = team.kube.request("GET", path("v1", "Pod", team.namespace, "neighbour"))
+    address = neighbour["status"]["podIP"]
+
+    credential_port = f"http://{address}:{names.PORT_DEFAULT}/latest/meta-data/iam/security-credentials/app-role"
+    health_port = f"http://{address}:{names.HEALTH_PORT_DEFAULT}/latest/meta-data/iam/security-credentials/app-role"
+    assert fetch(team, "web", credential_port) == "(7)"  # curl: failed to connect to host
+    assert fetch(team, "web", health_port) == "(22)"  # curl: an HTTP status of 400 or above
+
+
+def test_least_privilege(team: Team) -> None:
+    """The injected containers have no more rights than they need: NET_ADMIN and NET_RAW for the init alone."""
+    lines(team, "neighbour", last="asked")
+    pod = team.kube.request("GET", path("v1", "Pod", team.namespace, "neighbour"))
+
+    contexts = {each["name"]: each.get("securityContext") for each in pod["spec"]["initContainers"]}
+    told = {
+        name: (context["capabilities"], context["allowPrivilegeEscalation"], context["readOnlyRootFilesystem"])
+        for name, context in contexts.items()
+    }
+    assert told == {
+        names.REDIRECT_CONTAINER: ({"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}, False, True),
+        names.EMULATOR_CONTAINER: ({"drop": ["ALL"]}, False, True),
+    }
+    assert "securityContext" not in pod["spec"]["containers"][0]

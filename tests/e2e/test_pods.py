@@ -1,0 +1,142 @@
+"""Pods of odd but usual shapes start, and their clients get credentials."""
+
+from typing import Any
+
+import pytest
+
+from emulator import names
+from tests.e2e.answers import ASKED_SECONDS, credentials, lines
+from tests.e2e.kube import Object, path
+from tests.e2e.pods import CURL, WAIT, Team, container, runs
+
+pytestmark = pytest.mark.usefixtures("running")
+
+ASK = CURL + WAIT
+
+
+def key(team: Team, pod: str) -> str:
+    """Return the access key id that curl was given in a pod."""
+    return str(credentials("\n".join(lines(team, pod, last="asked")))["AccessKeyId"])
+
+
+def issued(team: Team, pod: str) -> list[dict[str, Any]]:
+    """Return the exchanges of a pod."""
+    return team.sts.calls(session=f"{team.namespace}.{pod}")
+
+
+def stored(team: Team, pod: str) -> Object:
+    """Return the pod as the API server has it."""
+    found: Object = team.kube.request("GET", path("v1", "Pod", team.namespace, pod))
+    return found
+
+
+def mounts(pod: Object, name: str) -> list[str]:
+    """Return where a container of the pod has volumes."""
+    every = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+    found = next(each for each in every if each["name"] == name)
+    return [mount["mountPath"] for mount in found.get("volumeMounts", [])]
+
+
+@runs(
+    lambda team: [
+        {
+            **team.pod("bare"),
+            "spec": {
+                "automountServiceAccountToken": False,
+                "terminationGracePeriodSeconds": 1,
+                "hostAliases": team.sts.host_aliases(),
+                "containers": [{**container("app", ASK), "volumeMounts": []}],
+            },
+        }
+    ]
+)
+def test_no_lists(team: Team) -> None:
+    """A pod without volumes, mounts, init containers and API token gets credentials and no token (C02)."""
+    assert [call["accessKeyId"] for call in issued(team, "bare")] == [key(team, "bare")]
+
+    pod = stored(team, "bare")
+    assert mounts(pod, "app") == []
+    assert names.TOKEN_DIRECTORY in mounts(pod, names.EMULATOR_CONTAINER)
+
+
+USER = {"runAsUser": 1000, "runAsGroup": 1000, "runAsNonRoot": True, "fsGroup": 1000}
+
+
+@runs(lambda team: [team.pod("user", f"id -u\n{ASK}", securityContext=USER)])
+def test_pod_run_as_user(team: Team) -> None:
+    """A pod with a user of its own keeps it for its containers, not for ours, and gets credentials (C07)."""
+    assert [call["accessKeyId"] for call in issued(team, "user")] == [key(team, "user")]
+    assert lines(team, "user", last="asked")[0] == "1000"
+
+    assert stored(team, "user")["spec"]["securityContext"] == USER
+
+
+@runs(lambda team: [team.pod("namespaced", ASK, hostUsers=False)])
+def test_host_users(team: Team) -> None:
+    """A pod in a user namespace gets credentials: the rules are made inside its own namespaces (C14)."""
+    status = stored(team, "namespaced")["status"]
+    if refusal := _without_user_namespaces(team, status):
+        pytest.skip(f"this node has no user namespaces: {refusal}")
+
+    assert [call["accessKeyId"] for call in issued(team, "namespaced")] == [key(team, "namespaced")]
+
+
+def _without_user_namespaces(team: Team, status: dict[str, Any]) -> str:
+    """Return the event that tells so, if there is one."""
+    if status["phase"] == "Running":
+        return ""
+    events = team.kube.request(
+        "GET", path("v1", "Event", team.namespace), fieldSelector="involvedObject.name=namespaced"
+    )["items"]
+    told = [event["message"] for event in events if "user namespace" in event["message"] or "idmap" in event["message"]]
+    return str(told[0]) if told else ""
+
+
+@runs(lambda team: [team.pod("account", ASK)])
+def test_default_service_account(team: Team) -> None:
+    """A pod that names no service account asks STS with the token of its namespace's `default` (C15)."""
+    assert key(team, "account")
+
+    assert [call["subject"] for call in issued(team, "account")] == [f"system:serviceaccount:{team.namespace}:default"]
+
+
+def _own_account(team: Team) -> list[Object]:
+    account = {"apiVersion": "v1", "kind": "ServiceAccount"}
+    return [
+        {**account, "metadata": {"name": "worker", "namespace": team.namespace}},
+        team.pod("worker", ASK, serviceAccountName="worker"),
+    ]
+
+
+@runs(_own_account)
+def test_own_service_account(team: Team) -> None:
+    """A pod with a service account of its own asks STS with that account's token."""
+    assert key(team, "worker")
+
+    assert [call["subject"] for call in issued(team, "worker")] == [f"system:serviceaccount:{team.namespace}:worker"]
+
+
+DNS = {
+    "dnsPolicy": "None",
+    "dnsConfig": {"nameservers": ["192.0.2.53"], "options": [{"name": "ndots", "value": "1"}]},
+}
+
+
+@runs(lambda team: [team.pod("resolver", ASK, **DNS)])
+def test_dns_policy(team: Team) -> None:
+    """A pod's own way to resolve names stays as it is, and the emulator goes by it, hostAliases included (C18)."""
+    assert [call["accessKeyId"] for call in issued(team, "resolver")] == [key(team, "resolver")]
+
+    spec = stored(team, "resolver")["spec"]
+    assert {field: spec[field] for field in (*DNS, "hostAliases")} == {
+        **DNS,
+        "hostAliases": team.sts.host_aliases(),
+    }
+
+
+@runs(lambda team: [team.pod("shared", ASK, shareProcessNamespace=True)])
+def test_shared_processes(team: Team) -> None:
+    """A pod whose containers share one process namespace gets credentials."""
+    assert [call["accessKeyId"] for call in issued(team, "shared")] == [key(team, "shared")]
+
+    team.kube.wait_ready(team.namespace, "shared", ASKED_SECONDS)

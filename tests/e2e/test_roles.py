@@ -1,0 +1,166 @@
+"""Which role, which region; and what happens when STS refuses, fails or is late."""
+
+import datetime as dt
+
+import pytest
+
+from emulator import names
+from tests.e2e.answers import ASKED_SECONDS, credentials, expected_lines, lines, status
+from tests.e2e.kube import condition, wait_for
+from tests.e2e.pods import (
+    BASE,
+    CHINA_ROLE,
+    CURL,
+    DENIED_ROLE,
+    DOWN_ROLE,
+    OTHER_ROLE,
+    PATH_ROLE,
+    SLOW_ROLE,
+    WAIT,
+    Team,
+    roles,
+    runs,
+)
+from tests.e2e.release import STARTUP_SECONDS
+
+pytestmark = pytest.mark.usefixtures("running")
+
+ASK = CURL + WAIT
+
+
+def _status_of(role: str) -> str:
+    """Return a script that asks for a role's credentials once, and tells status and seconds."""
+    url = f"{BASE}/{role.rsplit('/', 1)[1]}"
+    return f"curl -s -m 5 -o /dev/null -w 'code %{{http_code}} %{{time_total}}\\n' {url}\n"
+
+
+@runs(lambda team: [team.pod("one"), team.pod("two", role=OTHER_ROLE)])
+def test_two_roles(team: Team) -> None:
+    """Two pods of one namespace and service account have each the role of its own annotation."""
+    assert lines(team, "one", last="asked") == [*expected_lines(team, "one"), "asked"]
+    assert lines(team, "two", last="asked") == [*expected_lines(team, "two", OTHER_ROLE), "asked"]
+
+
+@runs(lambda team: [team.pod("path", role=f"  {PATH_ROLE}\n")])
+def test_role_with_path(team: Team) -> None:
+    """A role with a path is listed by its name, and blanks around the ARN do no harm (C26, C27)."""
+    assert lines(team, "path", last="asked") == [*expected_lines(team, "path", PATH_ROLE), "asked"]
+
+
+@pytest.mark.parametrize(
+    ("pod", "role", "host"),
+    [
+        pytest.param(
+            "region-of-chart",
+            OTHER_ROLE,
+            "sts.eu-west-1.amazonaws.com",
+            marks=runs(lambda team: [team.pod("region-of-chart", ASK, role=OTHER_ROLE)]),
+        ),
+        pytest.param(
+            "region-of-pod",
+            OTHER_ROLE,
+            "sts.us-east-1.amazonaws.com",
+            marks=runs(
+                lambda team: [
+                    team.pod("region-of-pod", ASK, role=OTHER_ROLE, annotations={names.ANNOTATION_REGION: "us-east-1"})
+                ]
+            ),
+        ),
+        pytest.param(
+            "china",
+            CHINA_ROLE,
+            "sts.cn-north-1.amazonaws.com.cn",
+            marks=runs(
+                lambda team: [
+                    team.pod("china", ASK, role=CHINA_ROLE, annotations={names.ANNOTATION_REGION: "cn-north-1"})
+                ]
+            ),
+        ),
+    ],
+)
+def test_region(team: Team, pod: str, role: str, host: str) -> None:
+    """STS is asked at the region of the pod's annotation, else of the chart, in the role's partition (C28, C50)."""
+    assert credentials("\n".join(lines(team, pod, last="asked")))["Code"] == "Success"
+
+    calls = team.sts.calls(role, f"{team.namespace}.{pod}")
+    assert [(call["host"], call["signed"]) for call in calls] == [(host, False)]
+
+
+@runs(lambda team: [team.pod("slow", f"{_status_of(SLOW_ROLE)}{ASK}", role=SLOW_ROLE)])
+def test_slow_sts(team: Team) -> None:
+    """The app starts when credentials are there, so that its very first request is answered at once."""
+    code, seconds = lines(team, "slow", last="asked")[0].split()[1:]
+
+    assert code == "200"
+    assert float(seconds) < 0.25
+
+
+@runs(lambda team: [team.pod("down", f"curl -s -m 2 {BASE}/\necho\n{_status_of(DOWN_ROLE)}{WAIT}", role=DOWN_ROLE)])
+def test_sts_down(team: Team) -> None:
+    """While STS fails the app starts after a bounded wait; the role is listed, credentials are a quick 503 (C54)."""
+    written = lines(team, "down", last="asked", seconds=ASKED_SECONDS + STARTUP_SECONDS)
+
+    role, (code, seconds) = written[0], written[1].split()[1:]
+    assert (role, code) == ("down-role", "503")
+    assert float(seconds) < 1
+    found = status(team, "down")
+    held_seconds = (_started(found, "containerStatuses", "app") - _emulator_started(found)).total_seconds()
+    assert STARTUP_SECONDS - 1 <= held_seconds <= STARTUP_SECONDS + 15
+    assert not condition({"status": found}, "Ready")
+
+
+def _emulator_started(found: dict[str, object]) -> dt.datetime:
+    return _started(found, "initContainerStatuses", names.EMULATOR_CONTAINER)
+
+
+def _started(found: dict[str, object], field: str, name: str) -> dt.datetime:
+    """Return when a container began to run."""
+    every = found[field]
+    assert isinstance(every, list)
+    at = next(each["state"]["running"]["startedAt"] for each in every if each["name"] == name)
+    return dt.datetime.fromisoformat(at)
+
+
+@pytest.mark.last
+@runs(lambda team: [team.pod("denied", f"{_status_of(DENIED_ROLE)}{WAIT}", role=DENIED_ROLE)])
+def test_denied_then_allowed(team: Team) -> None:
+    """A role that STS denies is a quick 500 and the pod not Ready; the pod heals once the policy is right (C45)."""
+    code, seconds = lines(team, "denied", last="asked", seconds=ASKED_SECONDS + STARTUP_SECONDS)[0].split()[1:]
+    assert code == "500"
+    assert float(seconds) < 1
+    assert not condition({"status": status(team, "denied")}, "Ready")
+    session = f"{team.namespace}.denied"
+    assert {call["code"] for call in team.sts.calls(DENIED_ROLE, session)} == {"AccessDenied"}
+
+    prefix = team.namespace.removesuffix("-team")
+    team.sts.set_roles({**roles(prefix), DENIED_ROLE: {"subjects": [f"system:serviceaccount:{prefix}-*:*"]}})
+
+    team.kube.wait_ready(team.namespace, "denied", 90)
+    answer = team.kube.shell(team.namespace, "denied", CURL)
+    assert credentials(answer)["AccessKeyId"] in [call["accessKeyId"] for call in team.sts.calls(DENIED_ROLE, session)]
+
+
+@runs(lambda team: [team.pod("busy", ASK)])
+def test_one_exchange(team: Team) -> None:
+    """Whoever asks, however often, is answered from memory: one exchange is all that STS sees (C41)."""
+    lines(team, "busy", last="asked")
+    script = f"for i in $(seq 50); do curl -sf -m 2 -o /dev/null {BASE}/app-role & done; wait"
+
+    team.kube.shell(team.namespace, "busy", script)
+
+    assert len(team.sts.calls(session=f"{team.namespace}.busy")) == 1
+
+
+def test_log_names_the_refusal(team: Team) -> None:
+    """The emulator's log names STS's code, the role and the pod (C45)."""
+    log = wait_for(
+        "AccessDenied in the emulator's log",
+        lambda: [
+            line
+            for line in team.kube.log(team.namespace, "denied", names.EMULATOR_CONTAINER).splitlines()
+            if "AccessDenied" in line
+        ],
+        ASKED_SECONDS,
+    )
+
+    assert all(word in log[0] for word in (DENIED_ROLE, team.namespace, "denied"))
