@@ -176,7 +176,7 @@ def test_self_mode() -> None:
 
 
 def test_cert_manager_mode() -> None:
-    """Mode `cert-manager`: it fills in caBundle from the Certificate; the webhook mounts its Secret, and may read only."""
+    """Mode `cert-manager` fills in caBundle; the webhook mounts the Secret of its Certificate and may only read."""
     found = objects("--set=certificate.mode=cert-manager", release="r", namespace="ns")
     configuration = one(found, "MutatingWebhookConfiguration")
 

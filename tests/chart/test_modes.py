@@ -1,0 +1,194 @@
+"""Each mode as a whole: one golden, and what must be there or must not."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from emulator import cel, names
+from tests.chart.rendering import CHART, HelmError, objects, one, template
+
+GOLDEN = Path(__file__).parent / "golden"
+SOURCES = CHART.parents[1] / "src" / "emulator"
+MODES = {
+    "webhook": ("--set=mode=webhook",),
+    "policy": ("--set=mode=policy",),
+    "cert-manager": ("--set=certificate.mode=cert-manager",),
+}
+WATCHED = (
+    "--set=serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true",
+    "--set=dashboard.enabled=true,networkPolicy.enabled=true",
+)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_golden(mode: str) -> None:
+    """The mode's whole output is the golden's; `python -m tests.chart` rewrites it."""
+    assert (GOLDEN / f"{mode}.yaml").read_text() == template(*MODES[mode])
+
+
+def test_goldens_are_used() -> None:
+    """No golden is left over."""
+    assert {f"{mode}.yaml" for mode in MODES} == {file.name for file in GOLDEN.iterdir()}
+
+
+def test_policy_mode_has_no_server() -> None:
+    """Mode `policy` runs nothing: policies, their bindings and the parameters, no more."""
+    kinds = {item["kind"] for item in objects(*MODES["policy"])}
+
+    assert {
+        "ConfigMap",
+        "MutatingAdmissionPolicy",
+        "MutatingAdmissionPolicyBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    } == kinds
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    {
+        "v1.34.1": "admissionregistration.k8s.io/v1beta1",
+        "v1.35.2-gke.100": "admissionregistration.k8s.io/v1beta1",
+        "v1.36.0": "admissionregistration.k8s.io/v1",
+        "v1.37.2": "admissionregistration.k8s.io/v1",
+    }.items(),
+)
+def test_version_of_the_policy(version: str, expected: str) -> None:
+    """The mutating policy has the newest API version that the API server serves."""
+    found = objects(*MODES["policy"], kube_version=version)
+
+    assert [expected, expected] == [
+        one(found, kind)["apiVersion"] for kind in ("MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding")
+    ]
+
+
+def test_version_of_the_policy_served_early() -> None:
+    """An API server that says that it serves v1 is taken at its word."""
+    api = "--api-versions=admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"
+    found = objects(*MODES["policy"], api, kube_version="v1.35.0")
+
+    assert "admissionregistration.k8s.io/v1" == one(found, "MutatingAdmissionPolicy")["apiVersion"]
+
+
+def test_policy_mode_too_early() -> None:
+    """Where there is no mutating policy, mode `policy` is refused with the remedy."""
+    with pytest.raises(HelmError) as refusal:
+        template(*MODES["policy"], kube_version="v1.33.1")
+
+    expected = "mode is policy, which needs Kubernetes 1.34 or later, and this is v1.33.1: set mode to webhook"
+    assert expected == str(refusal.value).splitlines()[0].split(": ", 2)[2]
+
+
+@pytest.mark.parametrize("mode", ["webhook", "policy"])
+def test_policies_reach_the_parameters(mode: str) -> None:
+    """Each binding names its policy and the ConfigMap of the release; without it pods are refused, and not advised."""
+    found = objects(*MODES[mode], release="r", namespace="ns")
+    policies = {item["metadata"]["name"] for item in found if item["kind"].endswith("AdmissionPolicy")}
+    bindings = [item["spec"] for item in found if item["kind"].endswith("AdmissionPolicyBinding")]
+    actions = {
+        binding["policyName"]: (binding["paramRef"].pop("parameterNotFoundAction"), binding.get("validationActions"))
+        for binding in bindings
+    }
+
+    expected: dict[str, tuple[str, list[str] | None]] = {
+        "r-imds-emulator-guard": ("Deny", ["Deny"]),
+        "r-imds-emulator-advice": ("Allow", ["Warn"]),
+    }
+    if mode == "policy":
+        expected["r-imds-emulator"] = ("Deny", None)
+    assert expected == actions
+    assert policies == actions.keys()
+    assert [{"name": "r-imds-emulator-parameters", "namespace": "ns"}] * len(bindings) == [
+        binding["paramRef"] for binding in bindings
+    ]
+
+
+@pytest.mark.parametrize("mode", ["webhook", "policy"])
+def test_policies_match_what_the_webhook_matches(mode: str) -> None:
+    """Webhook, mutating policy and guard are asked about the same pods of the same namespaces."""
+    found = objects(*MODES[mode])
+    guard = one(found, "ValidatingAdmissionPolicy", "-guard")["spec"]["matchConstraints"]
+    if mode == "policy":
+        mutating = one(found, "MutatingAdmissionPolicy")["spec"]["matchConstraints"]
+    else:
+        entry = one(found, "MutatingWebhookConfiguration")["webhooks"][0]
+        mutating = {key: entry[key] for key in ("matchPolicy", "objectSelector", "namespaceSelector")}
+        mutating["resourceRules"] = entry["rules"]
+
+    assert mutating == guard
+
+
+def test_cel_arrives_unchanged() -> None:
+    """Helm does not touch a character of the expressions."""
+    found = objects(*MODES["policy"])
+    policy = one(found, "MutatingAdmissionPolicy")["spec"]
+    guard = one(found, "ValidatingAdmissionPolicy", "-guard")["spec"]
+    advice = one(found, "ValidatingAdmissionPolicy", "-advice")["spec"]
+
+    assert cel.mutation() == policy["mutations"][0]["jsonPatch"]["expression"]
+    assert cel.mutation_variables() == policy["variables"]
+    assert (cel.validation_variables(), cel.validations()) == (guard["variables"], guard["validations"])
+    assert (cel.warning_variables(), cel.warnings()) == (advice["variables"], advice["validations"])
+    assert [cel.match_conditions()] * 3 == [spec["matchConditions"] for spec in (policy, guard, advice)]
+
+
+def test_nothing_to_watch_by_default() -> None:
+    """Objects of other people's APIs, the dashboard and the network policy are there only where asked for."""
+    apis = {item["apiVersion"].split("/")[0] for item in objects()}
+
+    assert {"v1", "apps", "policy", "rbac.authorization.k8s.io", "admissionregistration.k8s.io"} == apis
+
+
+@pytest.mark.parametrize("mode", ["webhook", "policy"])
+def test_metrics_exist(mode: str) -> None:
+    """Alerts and dashboard ask only for metrics that the program has; in policy mode only for the sidecars'."""
+    spoken = {file.name: set(re.findall(r"imds_emulator_\w+", file.read_text())) for file in SOURCES.glob("*.py")}
+    known = {f"{name}{suffix}" for names_ in spoken.values() for name in names_ for suffix in ("", "_bucket")}
+    webhooks = {name for name in known if name.startswith("imds_emulator_webhook_")}
+    found = objects(*MODES[mode], *WATCHED)
+    rules = json.dumps(one(found, "PrometheusRule")["spec"]["groups"])
+    dashboard = json.loads(one(found, "ConfigMap", "-dashboard")["data"]["imds-emulator.json"])
+    queries = json.dumps([target["expr"] for panel in dashboard["panels"] for target in panel["targets"]])
+
+    asked = {text: set(re.findall(r"\bimds_emulator_\w+", text)) for text in (rules, queries)}
+
+    assert set() == (asked[rules] | asked[queries]) - known
+    assert (mode == "webhook") == bool(asked[rules] & webhooks)
+    assert len(asked[queries]) >= 8
+
+
+def test_pod_monitor_finds_the_sidecars() -> None:
+    """Prometheus is led to the health port of the emulator's container in labelled pods of every namespace."""
+    spec = one(objects(*WATCHED, "--set=imds.healthPort=17000"), "PodMonitor")["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    container, four, six = endpoint["relabelings"]
+
+    assert {"any": True} == spec["namespaceSelector"]
+    assert {names.LABEL_ENABLED: "True"} == spec["selector"]["matchLabels"]
+    assert ("keep", names.EMULATOR_CONTAINER) == (container["action"], container["regex"])
+    assert "10.0.0.1:17000" == relabeled(four, six, "10.0.0.1")
+    assert "[fd00::1]:17000" == relabeled(four, six, "fd00::1")
+
+
+def relabeled(*arguments: object) -> str:
+    """Return the address that Prometheus' relabeling makes of a pod's address; its expressions are anchored."""
+    *rules, ip = arguments
+    (address,) = [
+        re.sub(r"\$\{1\}", match[1], rule["replacement"])
+        for rule in rules
+        if isinstance(rule, dict) and (match := re.fullmatch(rule["regex"], str(ip)))
+    ]
+    return str(address)
+
+
+def test_values_of_ci() -> None:
+    """The values that `ct install` tries render."""
+    files = sorted((CHART / "ci").iterdir())
+
+    assert ["policy-values.yaml", "webhook-values.yaml"] == [file.name for file in files]
+    assert all(list(yaml.safe_load_all(template(f"--values={file}"))) for file in files)
