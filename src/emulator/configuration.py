@@ -14,6 +14,8 @@ from emulator.tls import distrust
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
+    from datetime import datetime
 
     from cryptography import x509
 
@@ -51,12 +53,20 @@ def certificate_names(configuration: Object) -> frozenset[str]:
     return frozenset(called | {f"{each['name']}.{each['namespace']}" for each in services})
 
 
-def problem_of(served: ssl.SSLContext, configuration: Object) -> str | None:
+def problem_of(
+    served: ssl.SSLContext, chain: Sequence[x509.Certificate], configuration: Object, now: datetime
+) -> str | None:
     """Return why an API server that knows this configuration would refuse what is served, None if it would not."""
+    if not all(_is_valid(each, now) for each in chain):
+        return f"the certificate is not valid now, but until {min(each.not_valid_after_utc for each in chain)}"
     for client, bundle in zip(clients(configuration), bundles(configuration), strict=True):
-        pem = b"".join(certificate_pem(each) for each in bundle).decode()
+        pem = b"".join(certificate_pem(each) for each in bundle if _is_valid(each, now)).decode()
         name = called_name(client)
         if reason := distrust(served, pem, name):
             title = configuration["metadata"]["name"]
             return f"the caBundle of {title} does not trust the certificate for {name}: {reason}"
     return None
+
+
+def _is_valid(certificate: x509.Certificate, now: datetime) -> bool:
+    return certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc

@@ -9,7 +9,6 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +37,6 @@ class ApiError(Exception):
         return self.status in CONFLICTS
 
 
-@dataclass(frozen=True)
 class KubeApi:
     """An API server, spoken to as the service account; blocking.
 
@@ -46,28 +44,27 @@ class KubeApi:
     Source: Kubernetes documentation, "Accessing the Kubernetes API from a Pod".
     """
 
-    host: str
-    port: int
-    service_account: Path
+    def __init__(self, host: str, port: int, service_account: Path) -> None:
+        self._address = host, port
+        self._service_account = service_account
 
     def get(self, path: str) -> Object:
         """Return the object at `path`."""
-        return self._request("GET", path)
+        return self.request("GET", path)
 
     def update(self, path: str, value: Object) -> Object:
         """Replace the object at `path` and return it as stored; a conflict if its resourceVersion is not the newest."""
-        return self._request("PUT", path, value, "application/json")
+        return self.request("PUT", path, value, "application/json")
 
     def patch(self, path: str, operations: list[Object]) -> Object:
         """Apply a JSON patch (RFC 6902) to the object at `path` and return it as stored."""
-        return self._request("PATCH", path, operations, "application/json-patch+json")
+        return self.request("PATCH", path, operations, "application/json-patch+json")
 
-    def _request(self, method: str, path: str, value: object = None, content_type: str = "") -> Object:
+    def request(self, method: str, path: str, value: object = None, content_type: str = "") -> Object:
+        """Send one request and return the object in the answer; raises ApiError."""
         body = json.dumps(value).encode() if content_type else None
         try:
-            connection = http.client.HTTPSConnection(
-                self.host, self.port, timeout=TIMEOUT_SECONDS, context=self._context()
-            )
+            connection = http.client.HTTPSConnection(*self._address, timeout=TIMEOUT_SECONDS, context=self._context())
             try:
                 connection.request(method, path, body, self._headers(content_type))
                 response = connection.getresponse()
@@ -75,7 +72,8 @@ class KubeApi:
             finally:
                 connection.close()
         except (OSError, http.client.HTTPException) as error:
-            raise ApiError(0, f"{method} {path}: no answer from {self.host}:{self.port}: {error}") from error
+            host, port = self._address
+            raise ApiError(0, f"{method} {path}: no answer from {host}:{port}: {error}") from error
         answer = _decode(raw)
         if status >= HTTPStatus.BAD_REQUEST or answer is None:
             said = (answer or {}).get("message") or "an answer that is no JSON object"
@@ -83,7 +81,7 @@ class KubeApi:
         return answer
 
     def _headers(self, content_type: str) -> Mapping[str, str]:
-        token = (self.service_account / "token").read_text().strip()
+        token = (self._service_account / "token").read_text().strip()
         headers = {
             "Accept": "application/json",
             "Authorization": f"Bearer {token}",
@@ -92,7 +90,7 @@ class KubeApi:
         return {**headers, "Content-Type": content_type} if content_type else headers
 
     def _context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self.service_account / "ca.crt")
+        context = ssl.create_default_context(cafile=self._service_account / "ca.crt")
         # From Python 3.13 on this is the default, and certificates that clusters were made with in the past
         # lack what it demands (an authority key identifier); the API server's own clients do not ask for it.
         context.verify_flags &= ~ssl.VERIFY_X509_STRICT

@@ -7,6 +7,7 @@ Comes out: responses, one a request, in order; what is no request is answered wi
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -202,11 +203,14 @@ class Connection(asyncio.Protocol):
 
 
 def _bind(port: int) -> socket.socket:
-    """Return a socket for both families, or for IPv4 where the machine has no IPv6."""
+    """Return a socket for both families, or for IPv4 where the machine has no IPv6; raises OSError that names it."""
     try:
         return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
     except (OSError, ValueError):
-        return socket.create_server(("", port))
+        try:
+            return socket.create_server(("", port))
+        except OSError as error:
+            raise OSError(f"can't listen on port {port}: {os.strerror(error.errno or 0)}") from None
 
 
 def _failure(error: Exception) -> Response:

@@ -72,6 +72,9 @@ class Reviews:
             )
         except ValueError as error:
             return self._refuse_body(str(error), started)
+        except Exception:
+            self._metrics.count("error", time.perf_counter() - started)
+            raise
         return self._send(review, answer, started)
 
     def _refuse_body(self, message: str, started: float) -> Response:

@@ -41,8 +41,9 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Offer:
-    """A chain and its key in PEM, and from when on they may take the place of a certificate that is trusted."""
+    """A chain and its key in PEM, where they are from, and when they may take the place of one that is trusted."""
 
+    origin: str
     chain: bytes
     key: bytes
     serve_from: datetime
@@ -50,11 +51,16 @@ class Offer:
 
 @dataclass(frozen=True)
 class Served:
-    """What the listener serves, and the chain in PEM that tells it from others."""
+    """What the listener serves; `pem` tells it from others."""
 
     context: ssl.SSLContext
-    chain: bytes
-    expires_at: datetime
+    pem: bytes
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the first of the chain ends."""
+        return min(each.not_valid_after_utc for each in self.chain)
 
 
 class Source(Protocol):
@@ -94,20 +100,17 @@ class Rotation:
     def _look(self, now: datetime) -> datetime:
         next_look = now + self._poll
         offer, configuration = self._source.current(self._api.get(self._path), now)
-        problem = self._problem(self.served, configuration)
-        if offer and (self.served is None or offer.chain != self.served.chain):
+        problem = _problem(self.served, configuration, now)
+        if offer and (self.served is None or offer.chain != self.served.pem):
             if problem is None and now < offer.serve_from:
                 next_look = min(next_look, offer.serve_from)
             else:
                 candidate = _served(offer)
-                remaining = self._problem(candidate, configuration)
+                remaining = _problem(candidate, configuration, now)
                 if problem is not None or remaining is None:
                     self.served, problem = candidate, remaining
         self.problem = problem
         return next_look
-
-    def _problem(self, served: Served | None, configuration: Object) -> str | None:
-        return problem_of(served.context, configuration) if served else "no certificate yet"
 
 
 class OwnCertificate:
@@ -120,7 +123,8 @@ class OwnCertificate:
 
     def __init__(self, api: KubeApi, settings: WebhookSettings, renewal_share: float) -> None:
         self._api = api
-        self._secret = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
+        self._name = settings.secret
+        self._path = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
         self._poll = timedelta(seconds=settings.poll_seconds)
         self._plan = Plan(
             frozenset(),
@@ -143,20 +147,21 @@ class OwnCertificate:
             return None, configuration
         leaf = holdings.leaf
         serve_from = issue_time(leaf.certificate) + 2 * self._poll
-        return Offer(certificate_pem(leaf.certificate), key_pem(leaf), serve_from), configuration
+        offer = Offer(f"Secret {self._name}", certificate_pem(leaf.certificate), key_pem(leaf), serve_from)
+        return offer, configuration
 
     def _stored(self, plan: Plan, now: datetime, *, at_once: bool) -> Holdings:
         """Return what the Secret holds, with what is due made and stored; a conflict if another replica was quicker.
 
         `at_once`: no API server trusts anything that could break.
         """
-        secret = self._api.get(self._secret)
+        secret = self._api.get(self._path)
         data = secret.get("data") or {}
         holdings = stored = read_holdings(data)
         while step := due(holdings, plan, now, is_settled=at_once or self._is_settled(holdings, now)):
             holdings = add_authority(holdings, plan, now) if step == "authority" else add_leaf(holdings, plan, now)
         if holdings is not stored:
-            self._api.update(self._secret, {**secret, "data": {**data, **write_holdings(holdings)}})
+            self._api.update(self._path, {**secret, "data": {**data, **write_holdings(holdings)}})
         return holdings
 
     def _is_settled(self, holdings: Holdings, now: datetime) -> bool:
@@ -188,9 +193,16 @@ class MountedCertificate:
         """Return the files' content; the caBundle is the concern of whoever writes them."""
         chain = (self._directory / LEAF_CERTIFICATE).read_bytes()
         key = (self._directory / LEAF_KEY).read_bytes()
-        return Offer(chain, key, serve_from=now), configuration
+        return Offer(str(self._directory), chain, key, serve_from=now), configuration
 
 
 def _served(offer: Offer) -> Served:
-    leaf = x509.load_pem_x509_certificate(offer.chain)
-    return Served(server_context(offer.chain, offer.key), offer.chain, leaf.not_valid_after_utc)
+    try:
+        chain = tuple(x509.load_pem_x509_certificates(offer.chain))
+        return Served(server_context(offer.chain, offer.key), offer.chain, chain)
+    except ValueError as error:
+        raise ValueError(f"{offer.origin} holds no certificate with its key: {error}") from None
+
+
+def _problem(served: Served | None, configuration: Object, now: datetime) -> str | None:
+    return problem_of(served.context, served.chain, configuration, now) if served else "no certificate yet"

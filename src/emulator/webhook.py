@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 RENEWAL_SHARE = (0.62, 0.70)
 IN_FLIGHT_SECONDS = 5  # as long as the API server waits for a review (timeoutSeconds)
 VERSION_SECONDS = 60
+NAMED_TROUBLES = (ApiError, OSError, ValueError, SettingsError)
 TERMINATION_LOG = Path("/dev/termination-log")
 
 
@@ -52,7 +53,7 @@ def main(arguments: list[str]) -> int:
     try:
         asyncio.run(webhook.run())
     except OSError as error:
-        return _fail(f"can't listen on ports {settings.port} and {settings.health_port}: {error}")
+        return _fail(str(error))
     return 0
 
 

@@ -1,0 +1,239 @@
+"""The webhook's handler without its sockets: bodies in, bodies, counts and log lines out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from emulator.http1 import Request, Response
+from emulator.kubeapi import ApiError, KubeApi
+from emulator.logs import log_line
+from emulator.namespaces import Namespaces
+from emulator.reviews import Reviews, has_native_sidecars, read_review, who
+from emulator.webhook_metrics import WebhookMetrics
+from tests.webhook.running import PARAMETERS, ROLE, pod, review
+
+ALLOWED_ROLES = "imds-emulator/allowed-roles"
+
+
+class NamespaceApi(KubeApi):
+    """An API server with one namespace, team-a; without annotations it refuses."""
+
+    def __init__(self, annotations: dict[str, str] | None) -> None:
+        self.asked: list[str] = []
+        self.annotations = annotations
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the namespace."""
+        self.asked.append(path)
+        if self.annotations is None:
+            raise ApiError(403, f"GET {path}: 403: forbidden")
+        return {"metadata": {"name": "team-a", "annotations": self.annotations}}
+
+
+def reviews(annotations: dict[str, str] | None = None, **changed: str) -> tuple[Reviews, NamespaceApi]:
+    """Return the handler with the parameters of the golden pods, some changed, and its API server."""
+    api = NamespaceApi(annotations)
+    parameters = {**yaml.safe_load(PARAMETERS.read_text()), **changed}
+    return Reviews(parameters, Namespaces(api), WebhookMetrics()), api
+
+
+def answer(handler: Reviews, body: bytes, method: str = "POST", path: str = "/mutate") -> Response:
+    """Return the handler's response, whether it comes at once or later."""
+
+    async def wait() -> Response:
+        response = handler.answer(Request(method, path, body))
+        return response if isinstance(response, Response) else await response
+
+    return asyncio.run(wait())
+
+
+def admit(handler: Reviews, of: dict[str, Any]) -> dict[str, Any]:
+    """Return what the API server is told about a pod."""
+    told: dict[str, Any] = json.loads(answer(handler, json.dumps(review(of)).encode()).body)["response"]
+    return told
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", "the body is no JSON"),
+        (b"{", "the body is no JSON"),
+        (b"\xff\xfe{}", "the body is no JSON"),
+        (b"[" * 100_000, "the body is no JSON"),
+        (b"[]", "the body is no AdmissionReview with a request"),
+        (b"null", "the body is no AdmissionReview with a request"),
+        (b"{}", "the body is no AdmissionReview with a request"),
+        (b'{"request": []}', "the body is no AdmissionReview with a request"),
+        (
+            b'{"apiVersion": "admission.k8s.io/v1beta1", "request": {}}',
+            "the body is not an AdmissionReview of admission.k8s.io/v1 with a request",
+        ),
+    ],
+)
+def test_no_review(body: bytes, expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no AdmissionReview is answered with 400 and one line, which is logged too."""
+    handler, _ = reviews()
+
+    actual = answer(handler, body)
+
+    assert Response(400, f"{expected}\n".encode()) == actual
+    assert f'event=admission result=error message="{expected}"\n' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"), [("GET", "/mutate", 405), ("POST", "/", 404), ("GET", "/metrics", 404)]
+)
+def test_other_requests(method: str, path: str, expected: int) -> None:
+    """The HTTPS port answers reviews and nothing else."""
+    assert expected == answer(reviews()[0], b"{}", method, path).status
+
+
+def test_decisions_are_counted_and_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each decision is one line with namespace and pod; nothing else of the pod is in it."""
+    handler, _ = reviews()
+    secret = pod("c", spec={"containers": [{"name": "app", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]})
+
+    for each in (secret, pod("b", spec={"hostNetwork": True, "containers": []})):
+        admit(handler, each)
+
+    lines = [line.partition(" ")[2].rpartition(" ")[0] for line in capsys.readouterr().err.splitlines()]
+    assert "event=admission result=injected namespace=team-a pod=c operation=CREATE uid=uid-1" == lines[0]
+    assert lines[1].startswith("event=admission result=refused namespace=team-a pod=b operation=CREATE uid=uid-1 mess")
+    assert 2 == len(lines)
+    assert "hunter2" not in "".join(lines)
+    counts = [line for line in handler._metrics.text(is_ready=True).splitlines() if "reviews_total{" in line]  # noqa: SLF001
+    assert [
+        'imds_emulator_webhook_reviews_total{result="injected"} 1',
+        'imds_emulator_webhook_reviews_total{result="unchanged"} 0',
+        'imds_emulator_webhook_reviews_total{result="refused"} 1',
+        'imds_emulator_webhook_reviews_total{result="error"} 0',
+    ] == counts
+
+
+@pytest.mark.parametrize(
+    ("annotations", "mode", "expected"),
+    [
+        ({ALLOWED_ROLES: "arn:aws:iam::123456789012:role/app-*"}, "enforce", True),
+        ({ALLOWED_ROLES: "arn:aws:iam::123456789012:role/other"}, "enforce", False),
+        ({ALLOWED_ROLES: "arn:aws:iam::123456789012:role/other"}, "audit", True),
+        ({}, "enforce", False),
+        (None, "enforce", False),
+        (None, "audit", True),
+    ],
+)
+def test_allowed_roles(annotations: dict[str, str] | None, mode: str, expected: bool) -> None:  # noqa: FBT001 - a column
+    """The namespace's list decides; one that can't be read decides like an empty one."""
+    handler, _ = reviews(annotations, allowedRolesMode=mode)
+
+    assert expected == admit(handler, pod())["allowed"]
+
+
+def test_unreadable_namespace_is_named() -> None:
+    """A refusal for want of the list says so: it is not the pod's fault."""
+    handler, _ = reviews(None, allowedRolesMode="enforce")
+
+    expected = {
+        "uid": "uid-1",
+        "allowed": False,
+        "status": {
+            "code": 500,
+            "message": "the roles that namespace team-a allows could not be read, try again: "
+            "GET /api/v1/namespaces/team-a: 403: forbidden",
+        },
+    }
+    assert expected == admit(handler, pod())
+
+
+def test_namespace_is_asked_once() -> None:
+    """Many pods of a namespace at once cause one request, and without a list there is none."""
+    handler, api = reviews({ALLOWED_ROLES: ROLE}, allowedRolesMode="enforce")
+    body = json.dumps(review(pod())).encode()
+
+    async def burst() -> None:
+        later = [handler.answer(Request("POST", "/mutate", body)) for _ in range(50)]
+        await asyncio.gather(*[each for each in later if not isinstance(each, Response)])
+
+    asyncio.run(burst())
+    without, untouched = reviews({})
+    admit(without, pod())
+
+    assert ["/api/v1/namespaces/team-a"] == api.asked
+    assert [] == untouched.asked
+
+
+def test_namespace_is_asked_again_after_a_failure() -> None:
+    """A failure is not remembered."""
+
+    async def twice() -> list[object]:
+        api = NamespaceApi(None)
+        namespaces = Namespaces(api)
+        failed = await asyncio.gather(namespaces.annotations("team-a"), return_exceptions=True)
+        api.annotations = {"a": "b"}
+        return [*failed, await namespaces.annotations("team-a")]
+
+    failure, recovered = asyncio.run(twice())
+
+    assert isinstance(failure, ApiError)
+    assert {"a": "b"} == recovered
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ({"major": "1", "minor": "28"}, False),
+        ({"major": "1", "minor": "28+"}, False),
+        ({"major": "1", "minor": "29+"}, True),
+        ({"major": "1", "minor": "29"}, True),
+        ({"major": "1", "minor": "100"}, True),
+        ({"major": "2", "minor": "0"}, True),
+        ({}, False),
+    ],
+)
+def test_has_native_sidecars(version: dict[str, str], expected: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Native sidecars are there from 1.29 on, in the spelling of managed clusters too."""
+    assert expected == has_native_sidecars(version)
+
+
+def test_classic_sidecar_before_1_29() -> None:
+    """C56: with `sidecarMode: auto` an older API server gets the emulator as an ordinary container."""
+    handler, _ = reviews()
+    native = admit(handler, pod())["patch"]
+    handler.has_native_sidecars = False
+
+    assert native != admit(handler, pod())["patch"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        ({"namespace": "a", "name": "b"}, ("a", "b")),
+        ({"namespace": "a", "object": {"metadata": {"name": "b"}}}, ("a", "b")),
+        ({"namespace": "a", "object": {"metadata": {"generateName": "b-"}}}, ("a", "b-*")),
+        ({"object": None}, (None, "*")),
+        ({"object": {"metadata": []}}, (None, "*")),
+    ],
+)
+def test_who(request_: dict[str, Any], expected: tuple[str | None, str]) -> None:
+    """A pod is known by its name, or by the beginning that its controller gave it."""
+    actual = who(request_)
+
+    assert expected == (actual["namespace"], actual["pod"])
+
+
+def test_log_line_is_one_line() -> None:
+    """Names are not validated yet when a webhook sees them: whatever they hold, the line stays one."""
+    actual = log_line("admission", {"pod": "a\nevent=forged b", "empty": "", "dry_run": None, "quote": 'a"b'})
+
+    assert 'event=admission pod="a\\nevent=forged b" empty="" quote="a\\"b"' == actual
+
+
+def test_read_review() -> None:
+    """A review is returned as it came."""
+    expected = review(pod())
+
+    assert expected == read_review(json.dumps(expected).encode())

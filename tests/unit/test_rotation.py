@@ -1,0 +1,395 @@
+"""Rotation of the webhook's certificate by steps of a clock, with replicas on one store of objects."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
+from emulator.kubeapi import ApiError, KubeApi
+from emulator.rotation import MountedCertificate, OwnCertificate, Rotation
+from emulator.tls import distrust
+from emulator.webhook_settings import WebhookSettings
+from tests.webhook.fake_api import CONFIGURATION, SECRET, Store, configuration
+
+POLL = 10.0
+NAME = "injector.ns.svc"
+SETTINGS = WebhookSettings(
+    port=8443,
+    health_port=16926,
+    drain_seconds=0,
+    parameters=Path(),
+    configuration="imds-emulator",
+    certificate_mode="self",
+    certificate_directory=Path(),
+    namespace="ns",
+    secret="imds-emulator-certificate",
+    poll_seconds=POLL,
+    ca_validity_seconds=3000,
+    leaf_validity_seconds=600,
+    api_host="api",
+    api_port=443,
+    service_account=Path(),
+)
+
+
+class StoreApi(KubeApi):
+    """An API server in this process."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def request(self, method: str, path: str, value: object = None, content_type: str = "") -> dict[str, Any]:  # noqa: ARG002
+        """Answer from the store."""
+        status, answer = self._store.answer(method, path, value)
+        if status >= 400:
+            raise ApiError(status, answer["message"])
+        return answer
+
+
+class Clock:
+    """A time that tests move."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+def replica(store: Store, clock: Clock, **changed: Any) -> Rotation:  # noqa: ANN401 - any setting
+    """Return a replica in mode `self`."""
+    settings = dataclasses.replace(SETTINGS, **changed)
+    api = StoreApi(store)
+    return Rotation(api, settings, OwnCertificate(api, settings, 2 / 3), clock)
+
+
+def served(*replicas: Rotation) -> list[bytes | None]:
+    """Return the chains in service."""
+    return [each.served.pem if each.served else None for each in replicas]
+
+
+def stored(store: Store, key: str) -> str:
+    """Return a value of the Secret."""
+    return str(store.get(SECRET).get("data", {}).get(key, ""))
+
+
+def bundle(store: Store) -> str:
+    """Return the caBundle, base64."""
+    return str(store.get(CONFIGURATION)["webhooks"][0]["clientConfig"].get("caBundle", ""))
+
+
+def test_first_start() -> None:
+    """The first look at an empty Secret makes all, publishes the CA, and serves what the API server trusts."""
+    store, clock = Store(), Clock()
+    first = replica(store, clock)
+
+    next_look = first.look()
+
+    assert clock.now + timedelta(seconds=POLL) == next_look
+    assert first.problem is None
+    assert first.served is not None
+    assert first.served.expires_at == clock.now + timedelta(seconds=600)
+    assert bundle(store) == stored(store, "ca.crt") != ""
+    assert distrust(first.served.context, store.trusted()[0], NAME) is None
+
+
+def test_other_fields_stay() -> None:
+    """Labels, annotations and foreign keys of the Secret and the rest of the configuration are left as they are."""
+    store, clock = Store(), Clock()
+    secret = {**store.get(SECRET), "metadata": {"name": "x", "labels": {"a": "b"}}, "data": {"mine": "eA=="}}
+    store.put(SECRET, secret)
+
+    replica(store, clock).look()
+
+    assert "eA==" == stored(store, "mine")
+    assert {"a": "b"} == store.get(SECRET)["metadata"]["labels"]
+    without = store.get(CONFIGURATION)
+    del without["webhooks"][0]["clientConfig"]["caBundle"], without["metadata"]["resourceVersion"]
+    assert configuration() == without
+
+
+def test_second_replica_takes_what_is_there() -> None:
+    """A replica that comes later makes nothing and serves the same certificate at once."""
+    store, clock = Store(), Clock()
+    first, second = replica(store, clock), replica(store, clock)
+    first.look()
+    before = len(store.asked)
+
+    second.look()
+
+    assert served(first) == served(second)
+    assert ["GET", "GET"] == [method for method, _, _ in store.asked[before:]]
+
+
+def test_conflict_is_read_again() -> None:
+    """C61: of two that start at the same moment the slower one takes over what the quicker one stored."""
+    store, clock = Store(), Clock()
+    first, second = replica(store, clock), replica(store, clock)
+    ask = store.answer
+    is_raced = False
+
+    def race(method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:  # noqa: ANN401 - any JSON
+        nonlocal is_raced
+        if method == "PUT" and not is_raced:
+            is_raced = True
+            first.look()
+        return ask(method, path, body)
+
+    store.answer = race  # type: ignore[method-assign]
+    second.look()
+
+    assert ("PUT", SECRET, 409) in store.asked
+    assert served(first) == served(second)
+    assert first.problem is second.problem is None
+
+
+def test_leaf_renewal_is_served_by_all_from_one_moment() -> None:
+    """A renewed leaf waits two looks in the Secret, then all replicas serve it; a look falls on that very moment."""
+    store, clock = Store(), Clock()
+    replicas = [replica(store, clock), replica(store, clock)]
+    for each in replicas:
+        each.look()
+    old = served(*replicas)
+    clock.forward(400)
+
+    next_looks = [each.look() for each in replicas]
+
+    assert old == served(*replicas)
+    clock.forward(POLL)
+    next_looks = [each.look() for each in replicas]
+    assert old == served(*replicas)
+    clock.now = max(next_looks)
+    for each in replicas:
+        each.look()
+    renewed = served(*replicas)
+    assert 1 == len(set(renewed))
+    assert renewed != old
+
+
+def test_a_new_authority_is_trusted_before_its_leaf_is_served() -> None:
+    """C61: at each step the API server trusts what each replica serves, for the caBundle of the look before too."""
+    store, clock = Store(), Clock()
+    replicas = [replica(store, clock), replica(store, clock)]
+    authorities, leaves = set(), set()
+    known = ""
+    for _ in range(600):
+        for each in replicas:
+            each.look()
+            assert each.problem is None
+            assert each.served is not None
+            assert distrust(each.served.context, known or store.trusted()[0], NAME) is None
+        known = store.trusted()[0]
+        authorities.add(stored(store, "ca.key"))
+        leaves.add(served(replicas[0])[0])
+        clock.forward(POLL)
+
+    assert (3, 15) == (len(authorities), len(leaves))
+
+
+def test_overlap() -> None:
+    """C61: after the renewal of the CA both CAs are in caBundle, and the older one goes when it has expired."""
+    store, clock = Store(), Clock()
+    only = replica(store, clock)
+    only.look()
+    old = store.trusted()[0]
+    clock.forward(2000)
+    only.look()
+    both = store.trusted()[0]
+    clock.forward(1001)
+    for _ in range(4):
+        only.look()
+        clock.forward(POLL)
+    after = store.trusted()[0]
+
+    assert both.endswith(old)
+    assert 2 == both.count("BEGIN CERTIFICATE")
+    assert both == after + old
+
+
+def test_emptied_secret() -> None:
+    """A Secret that someone emptied is filled anew, and the CA before stays trusted: what is served goes on."""
+    store, clock = Store(), Clock()
+    only = replica(store, clock)
+    only.look()
+    old, old_bundle = served(only), store.trusted()[0]
+    secret = store.get(SECRET)
+    del secret["data"]
+    store.put(SECRET, secret)
+    only.look()
+
+    assert old == served(only)
+    assert only.problem is None
+    assert store.trusted()[0].endswith(old_bundle)
+    for _ in range(4):
+        clock.forward(POLL)
+        only.look()
+    assert old != served(only)
+    assert only.problem is None
+
+
+def test_emptied_bundle() -> None:
+    """A caBundle that someone emptied is written again at the next look."""
+    store, clock = Store(), Clock()
+    only = replica(store, clock)
+    only.look()
+    expected = bundle(store)
+    store.put(CONFIGURATION, configuration())
+    clock.forward(POLL)
+
+    only.look()
+
+    assert expected == bundle(store)
+    assert only.problem is None
+
+
+def test_every_webhook_of_the_configuration() -> None:
+    """Each clientConfig gets the caBundle, and the certificate each name."""
+    store, clock = Store("https://a.example:8443/mutate", "https://127.0.0.1:8443/mutate"), Clock()
+    only = replica(store, clock)
+    only.look()
+
+    assert 1 == len(set(store.trusted()))
+    assert only.served is not None
+    assert [None, None] == [distrust(only.served.context, store.trusted()[0], n) for n in ("a.example", "127.0.0.1")]
+
+
+def test_missing_secret_names_it() -> None:
+    """Without the Secret there is an error that names it, and none is made: the rights do not go so far."""
+    store, clock = Store(), Clock()
+    store.remove(SECRET)
+
+    with pytest.raises(ApiError, match=SECRET):
+        replica(store, clock).look()
+
+
+def test_configuration_without_webhooks() -> None:
+    """A configuration that holds nothing is an error, not a certificate for nobody."""
+    store, clock = Store(), Clock()
+    store.put(CONFIGURATION, {"metadata": {"name": "imds-emulator"}})
+
+    with pytest.raises(ValueError, match="holds no webhook"):
+        replica(store, clock).look()
+
+
+def test_what_is_served_goes_on_without_api_server() -> None:
+    """While the API server is away the certificate in service stays in service."""
+    store, clock = Store(), Clock()
+    only = replica(store, clock)
+    only.look()
+    expected = served(only)
+    store.is_down = True
+
+    with pytest.raises(ApiError, match="the API server is down"):
+        only.look()
+
+    assert expected == served(only)
+    assert only.problem is None
+
+
+class Mounted:
+    """A mounted pair, the CA in caBundle, and the replica that serves it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.store, self.clock, self._directory = Store(), Clock(), directory
+        settings = dataclasses.replace(SETTINGS, certificate_mode="secret", certificate_directory=directory)
+        self.rotation = Rotation(StoreApi(self.store), settings, MountedCertificate(settings), self.clock)
+        self.authority = make_authority(self.clock.now, timedelta(days=1))
+
+    def mount(self) -> None:
+        """Write a new pair of the CA into the directory."""
+        leaf = make_leaf(self.authority, frozenset({NAME}), self.clock.now, timedelta(hours=1))
+        (self._directory / "tls.crt").write_bytes(certificate_pem(leaf.certificate))
+        (self._directory / "tls.key").write_bytes(key_pem(leaf))
+
+    def trust(self) -> None:
+        """Write the CA into caBundle."""
+        changed = configuration()
+        changed["webhooks"][0]["clientConfig"]["caBundle"] = write_bundle([self.authority.certificate])
+        self.store.put(CONFIGURATION, changed)
+
+
+def test_mounted_pair(tmp_path: Path) -> None:
+    """A mounted pair is served, and exchanged for a new one at the next look; nothing is written."""
+    mounted = Mounted(tmp_path)
+    mounted.trust()
+    mounted.mount()
+    mounted.rotation.look()
+    old = served(mounted.rotation)
+    mounted.mount()
+    mounted.rotation.look()
+
+    assert mounted.rotation.problem is None
+    assert served(mounted.rotation) not in ([None], old)
+    assert {"GET"} == {method for method, _, _ in mounted.store.asked}
+
+
+def test_mounted_pair_waits_for_trust(tmp_path: Path) -> None:
+    """C61: a pair of a CA that caBundle lacks is not served in place of one that is trusted, until it is trusted."""
+    mounted = Mounted(tmp_path)
+    mounted.trust()
+    mounted.mount()
+    mounted.rotation.look()
+    old = served(mounted.rotation)
+    mounted.authority = make_authority(mounted.clock.now, timedelta(days=1))
+    mounted.mount()
+    mounted.rotation.look()
+    kept = served(mounted.rotation)
+    mounted.trust()
+    mounted.rotation.look()
+
+    assert old == kept
+    assert old != served(mounted.rotation)
+    assert mounted.rotation.problem is None
+
+
+def test_mounted_pair_that_nobody_trusts(tmp_path: Path) -> None:
+    """A pair that caBundle does not fit is a problem that names the configuration, the name and the reason."""
+    mounted = Mounted(tmp_path)
+    mounted.mount()
+
+    mounted.rotation.look()
+
+    expected = (
+        "the caBundle of imds-emulator does not trust the certificate for injector.ns.svc: "
+        "caBundle holds no certificate"
+    )
+    assert expected == mounted.rotation.problem
+
+
+def test_mounted_nonsense(tmp_path: Path) -> None:
+    """Files that hold no pair are an error, and what was served before goes on."""
+    mounted = Mounted(tmp_path)
+    mounted.trust()
+    mounted.mount()
+    mounted.rotation.look()
+    expected = served(mounted.rotation)
+    (tmp_path / "tls.crt").write_text("nonsense")
+
+    with pytest.raises(ValueError, match="holds no certificate with its key"):
+        mounted.rotation.look()
+
+    assert expected == served(mounted.rotation)
+
+
+def test_expired(tmp_path: Path) -> None:
+    """A certificate past its end is a problem, however much its CA is trusted; so is an expired CA."""
+    mounted = Mounted(tmp_path)
+    mounted.trust()
+    mounted.mount()
+    mounted.rotation.look()
+    before = mounted.rotation.problem
+    mounted.clock.forward(3600)
+    mounted.rotation.look()
+
+    assert before is None
+    assert "the certificate is not valid now, but until 2026-01-01 01:00:00+00:00" == mounted.rotation.problem

@@ -1,0 +1,115 @@
+"""What the webhook's environment may say, and the line that names what it may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from emulator.parameters import read_parameters
+from emulator.settings import SettingsError
+from emulator.webhook_settings import WebhookSettings, webhook_settings
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """Return the least that a webhook needs."""
+    return {
+        "POD_NAMESPACE": "ns",
+        "IMDS_EMULATOR_WEBHOOK_CONFIGURATION": "imds-emulator",
+        "IMDS_EMULATOR_CERTIFICATE_SECRET": "imds-emulator-certificate",
+        "IMDS_EMULATOR_PARAMETERS": str(tmp_path),
+        "IMDS_EMULATOR_SERVICE_ACCOUNT": str(tmp_path),
+        "KUBERNETES_SERVICE_HOST": "10.0.0.1",
+    }
+
+
+def test_defaults(environ: dict[str, str], tmp_path: Path) -> None:
+    """What is not said has a default; an empty variable says nothing."""
+    expected = WebhookSettings(
+        port=8443,
+        health_port=16926,
+        drain_seconds=10,
+        parameters=tmp_path,
+        configuration="imds-emulator",
+        certificate_mode="self",
+        certificate_directory=Path("/etc/imds-emulator/certificate"),
+        namespace="ns",
+        secret="imds-emulator-certificate",
+        poll_seconds=5.0,
+        ca_validity_seconds=365 * 86400,
+        leaf_validity_seconds=30 * 86400,
+        api_host="10.0.0.1",
+        api_port=443,
+        service_account=tmp_path,
+    )
+
+    assert expected == webhook_settings({**environ, "IMDS_EMULATOR_WEBHOOK_PORT": " "})
+
+
+def test_given_certificate_needs_no_secret(environ: dict[str, str], tmp_path: Path) -> None:
+    """Where someone else makes the certificate, only its directory is needed."""
+    del environ["IMDS_EMULATOR_CERTIFICATE_SECRET"], environ["POD_NAMESPACE"]
+    given = {"IMDS_EMULATOR_CERTIFICATE_MODE": "cert-manager", "IMDS_EMULATOR_CERTIFICATE_DIRECTORY": str(tmp_path)}
+
+    assert tmp_path == webhook_settings({**environ, **given}).certificate_directory
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("IMDS_EMULATOR_CERTIFICATE_MODE", "vault", "='vault' is wrong: give one of self, cert-manager, secret"),
+        ("IMDS_EMULATOR_CERTIFICATE_SECRET", "", " is not set: set it to the name of the Secret for the certificate"),
+        ("POD_NAMESPACE", "", " is not set: set it to the namespace of the Secret"),
+        (
+            "IMDS_EMULATOR_WEBHOOK_CONFIGURATION",
+            "",
+            " is not set: set it to the name of the MutatingWebhookConfiguration",
+        ),
+        ("KUBERNETES_SERVICE_HOST", "", " is not set: run in a pod, or set it to the API server's host"),
+        ("IMDS_EMULATOR_WEBHOOK_PORT", "0", "='0' is wrong: give a whole number from 1 to 65535"),
+        (
+            "IMDS_EMULATOR_HEALTH_PORT",
+            "8443",
+            "='8443' is wrong: it is IMDS_EMULATOR_WEBHOOK_PORT too; give each its own port",
+        ),
+        ("IMDS_EMULATOR_DRAIN_SECONDS", "x", "='x' is wrong: give a whole number from 0 to 600"),
+        ("IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS", "nan", "='nan' is wrong: give a number from 0.1 to 3600"),
+        ("IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS", "0", "='0' is wrong: give a number from 0.1 to 3600"),
+        (
+            "IMDS_EMULATOR_LEAF_VALIDITY_SECONDS",
+            "99",
+            "='99' is wrong: give at least 100, 20 times IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS",
+        ),
+        (
+            "IMDS_EMULATOR_CA_VALIDITY_SECONDS",
+            "86400",
+            "='86400' is wrong: give at least IMDS_EMULATOR_LEAF_VALIDITY_SECONDS=2592000",
+        ),
+        (
+            "IMDS_EMULATOR_PARAMETERS",
+            "/no/such",
+            ": no directory '/no/such': mount it, or set IMDS_EMULATOR_PARAMETERS to where it is",
+        ),
+        (
+            "IMDS_EMULATOR_SERVICE_ACCOUNT",
+            "/no/such",
+            ": no directory '/no/such': mount it, or set IMDS_EMULATOR_SERVICE_ACCOUNT to where it is",
+        ),
+    ],
+)
+def test_wrong(environ: dict[str, str], name: str, value: str, expected: str) -> None:
+    """A variable that is missing or wrong is named in one line, with its value and the remedy."""
+    with pytest.raises(SettingsError) as caught:
+        webhook_settings({**environ, name: value})
+
+    assert f"{name}{expected}" == str(caught.value)
+
+
+def test_missing_parameter(tmp_path: Path) -> None:
+    """A key that the mounted ConfigMap lacks is named."""
+    with pytest.raises(SettingsError) as caught:
+        read_parameters(tmp_path)
+
+    expected = f"IMDS_EMULATOR_PARAMETERS: {tmp_path} holds no emulatorImage: add the key to the ConfigMap"
+    assert expected == str(caught.value)
