@@ -3,8 +3,8 @@
 Goes in: settings. Comes out: a file descriptor to watch, and at its end the outcome, a `Failure` if the child died.
 """
 
-# Figures (Debian 13's Python 3.13): a server that has once loaded `ssl` keeps 5.4 MB private memory, this one 2.3;
-# the fork costs 1 ms an exchange, that is, twice an hour.
+# Figures (Debian 13's Python): a server that has once loaded `_ssl` and a context keeps 2 MB of private memory
+# more, one that used `ssl` 3.3 MB. The fork costs 1 ms, twice an hour.
 
 import posix
 
@@ -12,27 +12,35 @@ import posix
 from _signal import SIG_DFL, SIGALRM, SIGINT, SIGKILL, SIGTERM, alarm, signal  # type: ignore[import-not-found]
 
 from emulator.credentials import Credentials, Failure, expiry_on_this_clock
-from emulator.settings import ServeSettings
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from emulator.settings import ServeSettings
 
 LIMIT_SECONDS = 4.5  # for all of it: name, connection, TLS, answer
 GRACE_SECONDS = 0.3  # after which a child that does not keep the limit itself is killed
-PIPE_SIZE = 65536
+PIPE_SIZE = 65536  # bytes that a pipe takes without a reader; an outcome has less
 FILE_DESCRIPTORS = 65536
 
 
 class Exchange:
     """One exchange under way: the child, and what it has said so far."""
 
-    __slots__ = ("_said", "child", "deadline", "fd", "started_at")
+    __slots__ = ("_child", "_said", "deadline", "fd", "started_at")
 
-    def __init__(self, settings: ServeSettings, duration_seconds: int, now: float) -> None:
-        """Start it. The caller must have one thread only (CPython's `fork` demands it)."""
+    def __init__(self, settings: "ServeSettings", duration_seconds: int, now: float) -> None:
+        """Start it. The caller must have one thread only, as `fork` demands; OSError if there can't be a child."""
         self.started_at = now
         self.deadline = now + LIMIT_SECONDS + GRACE_SECONDS
         self._said = b""
         self.fd, child_fd = posix.pipe()
-        self.child = posix.fork()
-        if self.child == 0:
+        try:
+            self._child = posix.fork()
+        except OSError:
+            posix.close(self.fd)
+            posix.close(child_fd)
+            raise
+        if self._child == 0:
             _run_child(settings, duration_seconds, child_fd)
         posix.close(child_fd)
 
@@ -43,43 +51,37 @@ class Exchange:
         return not part
 
     def end(self, now: float) -> "tuple[Credentials | Failure, str]":
-        """Kill the child if it still lives, reap it, and return the outcome and the id of the request."""
+        """Kill the child if it still lives, reap it, and return the outcome and the id of STS's answer."""
         posix.close(self.fd)
-        posix.kill(self.child, SIGKILL)
-        posix.waitpid(self.child, 0)
+        posix.kill(self._child, SIGKILL)
+        posix.waitpid(self._child, 0)
         fields = unpack(self._said)
         if fields is None:
-            return Failure("ExchangeDied", f"no outcome within {now - self.started_at:.1f} s"), ""
-        return _outcome(fields, now)
+            return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
+        if fields[0] == "failure":
+            _, code, message, status, request_id = fields
+            return Failure(code, message, int(status), request_id), request_id
+        _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
+        expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
+        return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
 
 
-def _outcome(fields: list[str], now: float) -> "tuple[Credentials | Failure, str]":
-    """Return what `_told` put into fields."""
-    if fields[0] == "failure":
-        _, code, message, status, request_id = fields
-        return Failure(code, message, int(status), request_id), request_id
-    _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
-    expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
-    return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
-
-
-def _run_child(settings: ServeSettings, duration_seconds: int, fd: int) -> None:
-    """Be the child: ask STS, say the outcome, end. Nothing of the parent's may be touched, or run, from here."""
+def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> None:
+    """Be the child: ask STS, say the outcome, end. The parent's clean-up must not run in here."""
     try:
-        for number in (SIGTERM, SIGINT):
+        for number in (SIGALRM, SIGINT, SIGTERM):
             signal(number, SIG_DFL)
-        signal(SIGALRM, SIG_DFL)
         alarm(int(LIMIT_SECONDS) + 2)  # should the parent die first
         # A client waits for the end of its connection, which a copy of it in here would hold back.
         posix.closerange(3, fd)
         posix.closerange(fd + 1, FILE_DESCRIPTORS)
         posix.write(fd, pack(_told(settings, duration_seconds)))
     finally:
-        posix._exit(0)  # noqa: SLF001 - no cleaning up: it is the parent's
+        posix._exit(0)  # noqa: SLF001 - the way out of a forked child
 
 
-def _told(settings: ServeSettings, duration_seconds: int) -> list[str]:
-    from emulator.fetch import fetch  # noqa: PLC0415 - in the child only
+def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
+    from emulator.fetch import fetch  # noqa: PLC0415 - TLS is for the child
 
     try:
         outcome = fetch(settings, duration_seconds, LIMIT_SECONDS)

@@ -5,7 +5,7 @@ Goes in: a request, the state of the credentials, the time. Comes out: a respons
 
 from emulator import names
 from emulator.credentials import Lifecycle
-from emulator.metrics import MEDIA_TYPE, Metrics
+from emulator.metrics import Metrics
 from emulator.wire import Request, Response
 
 OK = Response(200, "ok")
@@ -22,9 +22,11 @@ def respond(request: Request, lifecycle: Lifecycle, metrics: Metrics, startup_un
         return READ_ONLY
     valid = lifecycle.valid(now)
     if path == names.METRICS_PATH:
+        from emulator.exposition import MEDIA_TYPE, metrics_text  # noqa: PLC0415 - see there
+
         remaining_seconds = valid.expires_at - now if valid else 0
         age_seconds = None if lifecycle.succeeded_at is None else now - lifecycle.succeeded_at
-        return Response(200, metrics.text(remaining_seconds, age_seconds), media_type=MEDIA_TYPE)
+        return Response(200, metrics_text(metrics, remaining_seconds, age_seconds), media_type=MEDIA_TYPE)
     if path == names.LIVE_PATH or valid or (path == names.STARTUP_PATH and now >= startup_until):
         return OK
     failure = lifecycle.failure

@@ -12,13 +12,16 @@ import time
 from emulator.credentials import Credentials, Failure
 from emulator.wire import Request, Response
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from emulator.tokens import Tokens
+
 CREDENTIALS_PATH = ("meta-data", "iam", "security-credentials")
 TOKEN_PATH = ("api", "token")
 READ_METHODS = ("GET", "HEAD")
 DIGITS = frozenset("0123456789")
 TOKEN_TTL_SECONDS = (1, 21600)
-TOKEN_BYTES = 42  # 56 characters in base64, as long as those of EC2
-DIGEST_BYTES = 32
+TTL_HEADER = "X-Aws-Ec2-Metadata-Token-Ttl-Seconds"
 
 ROOT = Response(200, "latest")  # no metadata path; some clients (fluent-bit) ask for it to learn the version
 NOT_FOUND = Response(404, "not found")  # one line: the AWS documentation's recipe sends it back as a header
@@ -39,16 +42,16 @@ class Service:
         "hopeful",
         "role_list",
         "role_name",
-        "token_key",
         "token_needed",
+        "tokens",
         "unavailable",
     )
 
-    def __init__(self, role_name: str, imds_version: str, token_key: bytes) -> None:
+    def __init__(self, role_name: str, tokens: "Tokens | None", *, token_needed: bool = False) -> None:
         self.role_name = role_name
         self.role_list = Response(200, role_name)
-        self.token_key = token_key if imds_version != "v1" else None
-        self.token_needed = imds_version == "v2"
+        self.tokens = tokens  # None: IMDSv1 alone
+        self.token_needed = token_needed
         self.document: Response | None = None
         self.expires_at = 0.0
         self.unavailable = error_response(503, NO_CREDENTIALS_YET, 0)
@@ -62,37 +65,38 @@ class Service:
 
 def respond(request: Request, service: Service, now: float) -> Response | None:
     """Return the response to `request`; None while credentials are about to come and the client may wait."""
-    if service.token_key is None:
-        if request.segments[1:] == TOKEN_PATH:
-            return NOT_FOUND  # at once, so that clients fall back to IMDSv1
+    tokens = service.tokens
+    if tokens is None:  # headers of IMDSv2 mean nothing; its token is 404 at once, so that clients fall back
         return _resource(request, service, now)
     if request.segments[1:] == TOKEN_PATH:
-        return _token(request, service.token_key, now)
+        return _token(request, tokens, now)
     if not request.token:
         return UNAUTHORIZED if service.token_needed else _resource(request, service, now)
-    ttl_seconds = token_expiry(request.token, service.token_key) - int(now)
+    ttl_seconds = tokens.expiry(request.token) - int(now)
     if ttl_seconds <= 0:
         return UNAUTHORIZED
     response = _resource(request, service, now)
-    return response and response.with_header(f"X-Aws-Ec2-Metadata-Token-Ttl-Seconds: {ttl_seconds}\r\n")
+    return response and response.with_header(f"{TTL_HEADER}: {ttl_seconds}\r\n")
 
 
 def _resource(request: Request, service: Service, now: float) -> Response | None:
     segments = request.segments
     if not segments:
-        return ROOT if request.method in READ_METHODS else READ_ONLY
+        return _read(request, ROOT)
     if segments[1:4] != CREDENTIALS_PATH or not is_version(segments[0]):
         return NOT_FOUND
     name = segments[4:]
-    if name and name != (service.role_name,):
-        return NOT_FOUND
-    if request.method not in READ_METHODS:
-        return READ_ONLY
     if not name:
-        return service.role_list
+        return _read(request, service.role_list)
+    if name != (service.role_name,):
+        return NOT_FOUND
     if service.document is not None and now < service.expires_at:
-        return service.document
-    return None if service.hopeful else service.unavailable
+        return _read(request, service.document)
+    return _read(request, None if service.hopeful else service.unavailable)
+
+
+def _read(request: Request, response: Response | None) -> Response | None:
+    return response if request.method in READ_METHODS else READ_ONLY
 
 
 def is_version(segment: str) -> bool:
@@ -103,7 +107,7 @@ def is_version(segment: str) -> bool:
     return segment == f"{year}-{month}-{day}" and len(day) == 2 and DIGITS.issuperset(year + month + day)  # noqa: PLR2004
 
 
-def _token(request: Request, key: bytes, now: float) -> Response:
+def _token(request: Request, tokens: "Tokens", now: float) -> Response:
     """Return a new session token, or what EC2 answers to a request for one that it refuses."""
     if request.method != "PUT":
         return TOKEN_PUT_ONLY
@@ -113,39 +117,7 @@ def _token(request: Request, key: bytes, now: float) -> Response:
     ttl = request.ttl or ""
     if not (ttl.isascii() and ttl.isdigit() and len(ttl) <= len(str(longest)) and shortest <= int(ttl) <= longest):
         return TOKEN_BAD_TTL
-    token = make_token(int(now) + int(ttl), key)
-    return Response(200, token, headers=f"X-Aws-Ec2-Metadata-Token-Ttl-Seconds: {int(ttl)}\r\n")
-
-
-def make_token(expires_at: int, key: bytes) -> str:
-    """Return a token that says itself when it ends, so that none is stored: the time, and a digest of it by `key`."""
-    from binascii import b2a_base64  # noqa: PLC0415 - not for IMDSv1, which is the default
-
-    end = expires_at.to_bytes(TOKEN_BYTES - DIGEST_BYTES, "big")
-    text = b2a_base64(end + _digest(end, key), newline=False).decode()
-    return text.replace("+", "-").replace("/", "_")
-
-
-def token_expiry(token: str, key: bytes) -> int:
-    """Return when a token ends, in Unix seconds; 0 for one that `make_token` did not make with `key`."""
-    from _operator import _compare_digest  # noqa: PLC0415 - `hmac` would load OpenSSL, as `hashlib` would
-    from binascii import a2b_base64  # noqa: PLC0415
-
-    try:
-        raw = a2b_base64(token.replace("-", "+").replace("_", "/"))
-    except ValueError:
-        return 0
-    end, digest = raw[:-DIGEST_BYTES], raw[-DIGEST_BYTES:]
-    if not _compare_digest(digest, _digest(end, key)):
-        return 0
-    return int.from_bytes(end, "big")
-
-
-def _digest(end: bytes, key: bytes) -> bytes:
-    """Return the keyed BLAKE2s of a token's end: a message authentication code by itself (RFC 7693 section 2.1)."""
-    from _blake2 import blake2s  # noqa: PLC0415 - `hashlib` would load OpenSSL for good: 1 MB in each pod
-
-    return blake2s(end, key=key, digest_size=DIGEST_BYTES).digest()
+    return Response(200, tokens.make(int(now) + int(ttl)), headers=f"{TTL_HEADER}: {int(ttl)}\r\n")
 
 
 def document(credentials: Credentials) -> str:

@@ -73,6 +73,10 @@ ENV_HEALTH_PORT = "IMDS_EMULATOR_HEALTH_PORT"
 ENV_IMDS_VERSION = "IMDS_EMULATOR_IMDS_VERSION"
 ENV_DURATION_SECONDS = "IMDS_EMULATOR_DURATION_SECONDS"
 ENV_STARTUP_SECONDS = "IMDS_EMULATOR_STARTUP_SECONDS"
+# Whose certificates STS may show: aws (default where AWS signs its own) or system.
+ENV_ROOT_CERTIFICATES = "IMDS_EMULATOR_ROOT_CERTIFICATES"
+ROOT_CERTIFICATES = ("aws", "system")
+AWS_ROOTS_FILE = "/etc/ssl/aws-roots.pem"  # in the image; Amazon Trust Services, Repository, "Root CAs"
 # Seconds to go on serving after SIGTERM: 0 ends at once (a native sidecar is ended last), else the pod's grace period.
 ENV_SERVE_AFTER_SIGTERM_SECONDS = "IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS"
 # What one pod asks for, from its annotations by the downward API; where not empty, they win over the chart's.

@@ -11,23 +11,30 @@ LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
 
 
 class Partition:
-    """One partition. `region_prefixes`: what its regions' names have before the last two dashes."""
+    """One partition.
 
-    __slots__ = ("default_region", "dns_suffix", "fips_host_label", "name", "region_prefixes")
+    `region_prefixes`: what its regions' names have before the last two dashes. `has_aws_roots`: its endpoints are
+    known to show certificates of Amazon Trust Services.
+    """
 
-    def __init__(
+    __slots__ = ("default_region", "dns_suffix", "fips_host_label", "has_aws_roots", "name", "region_prefixes")
+
+    def __init__(  # noqa: PLR0913 - a row of the table
         self,
         name: str,
         dns_suffix: str,
         default_region: str,
         region_prefixes: tuple[str, ...],
+        *,
         fips_host_label: str = "sts-fips",
+        has_aws_roots: bool = False,
     ) -> None:
         self.name = name
         self.dns_suffix = dns_suffix
         self.default_region = default_region
         self.region_prefixes = region_prefixes
         self.fips_host_label = fips_host_label
+        self.has_aws_roots = has_aws_roots
 
     @property
     def region_pattern(self) -> str:
@@ -54,9 +61,17 @@ class Partition:
 PARTITIONS = {
     row.name: row
     for row in (
-        Partition("aws", "amazonaws.com", "us-east-1", ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx")),
+        Partition(
+            "aws",
+            "amazonaws.com",
+            "us-east-1",
+            ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"),
+            has_aws_roots=True,
+        ),
         Partition("aws-cn", "amazonaws.com.cn", "cn-northwest-1", ("cn",)),
-        Partition("aws-us-gov", "amazonaws.com", "us-gov-west-1", ("us-gov",), fips_host_label="sts"),
+        Partition(
+            "aws-us-gov", "amazonaws.com", "us-gov-west-1", ("us-gov",), fips_host_label="sts", has_aws_roots=True
+        ),
         Partition("aws-iso", "c2s.ic.gov", "us-iso-east-1", ("us-iso",)),
         Partition("aws-iso-b", "sc2s.sgov.gov", "us-isob-east-1", ("us-isob",)),
         Partition("aws-iso-e", "cloud.adc-e.uk", "eu-isoe-west-1", ("eu-isoe",)),

@@ -30,7 +30,7 @@ class SettingsError(Exception):
 
 
 class ServeSettings:
-    """What `serve` is told. Hosts and paths are as given, `sts_url` is the endpoint that follows from them."""
+    """What `serve` is told. Texts and numbers only: it outlives this module, which the sidecar unloads when started."""
 
     __slots__ = (
         "ca_bundle",
@@ -43,7 +43,9 @@ class ServeSettings:
         "pod_namespace",
         "port",
         "region",
-        "role",
+        "role_arn",
+        "role_name",
+        "root_certificates",
         "serve_after_sigterm_seconds",
         "session_name",
         "startup_seconds",
@@ -51,7 +53,9 @@ class ServeSettings:
         "token_file",
     )
 
-    role: RoleArn
+    role_arn: str
+    role_name: str
+    root_certificates: str
     token_file: str
     session_name: str
     region: str
@@ -89,13 +93,16 @@ def environment() -> dict[str, str]:
 def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     """Return the settings of `serve`; raises SettingsError."""
     settings = ServeSettings()
-    settings.role = _role(environ)
+    role = _role(environ)
+    settings.role_arn = role.text
+    settings.role_name = role.name
+    settings.root_certificates = _root_certificates(environ, role)
     settings.token_file = required(environ, names.ENV_TOKEN_FILE, "set it to the file of the projected token")
     settings.pod_name = text(environ, names.ENV_POD_NAME)
     settings.pod_namespace = text(environ, names.ENV_POD_NAMESPACE)
     settings.session_name = _session_name(environ)
-    settings.region = _region(environ, settings.role)
-    settings.sts_url = _sts_url(environ, settings.role, settings.region)
+    settings.region = _region(environ, role)
+    settings.sts_url = _sts_url(environ, role, settings.region)
     settings.ca_bundle = text(environ, names.ENV_CA_BUNDLE)
     settings.https_proxy = _https_proxy(environ)
     settings.no_proxy = text(environ, names.ENV_NO_PROXY) or text(environ, names.ENV_NO_PROXY.lower())
@@ -204,6 +211,12 @@ def _sts_url(environ: "Mapping[str, str]", role: RoleArn, region: str) -> str:
     if scheme.lower() != "https" or not _is_authority(authority) or any(c in rest for c in "?# "):
         raise wrong(names.ENV_STS_ENDPOINT, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
     return url
+
+
+def _root_certificates(environ: "Mapping[str, str]", role: RoleArn) -> str:
+    """Return whose roots to trust: AWS's alone where its own endpoint is asked and known to be signed by them."""
+    own = partition(role.partition).has_aws_roots and not text(environ, names.ENV_STS_ENDPOINT)
+    return choice(environ, names.ENV_ROOT_CERTIFICATES, "aws" if own else "system", names.ROOT_CERTIFICATES)
 
 
 def _https_proxy(environ: "Mapping[str, str]") -> str:

@@ -188,42 +188,44 @@ def _parse_headers(request: Request, lines: list[bytes]) -> None:
     A line without a colon is passed over: the shell recipe of the AWS documentation sends an error's body,
     line breaks included, as its token.
     """
-    http_1_0 = not request.keep_alive
-    lengths: set[bytes] = set()
-    chunked = False
+    headers: dict[bytes, list[bytes]] = {}
     for line in lines:
         name, colon, value = line.partition(b":")
-        key = name.strip().lower() if colon else b""
-        value = value.strip()
-        if key == b"connection":
-            options = {option.strip() for option in value.lower().split(b",")}
-            request.keep_alive = b"close" not in options and (not http_1_0 or b"keep-alive" in options)
-        elif key == b"x-aws-ec2-metadata-token":
-            request.token = value.decode("latin-1")
-        elif key == b"x-aws-ec2-metadata-token-ttl-seconds":
-            request.ttl = value.decode("latin-1")
-        elif key == b"x-forwarded-for":
-            request.forwarded = True
-        elif key == b"content-length":
-            lengths.add(value)
-        elif key == b"transfer-encoding":
-            if value.lower() != b"chunked":
-                raise Malformed(501)
-            chunked = True
-        elif key == b"expect":
-            request.expects_continue = value.lower() == b"100-continue" and not http_1_0
-    request.body_length = _body_length(lengths, chunked=chunked, http_1_0=http_1_0)
-    if not request.keep_alive:
+        if colon:
+            headers.setdefault(name.strip().lower(), []).append(value.strip())
+    request.token = _last(headers, b"x-aws-ec2-metadata-token")
+    request.ttl = _last(headers, b"x-aws-ec2-metadata-token-ttl-seconds")
+    request.forwarded = b"x-forwarded-for" in headers
+    http_1_0 = not request.keep_alive
+    request.expects_continue = not http_1_0 and _options(headers, b"expect") == {b"100-continue"}
+    request.body_length = _body_length(headers, http_1_0=http_1_0)
+    connection = _options(headers, b"connection")
+    if b"close" in connection or (http_1_0 and b"keep-alive" not in connection):
+        request.keep_alive = False
         request.connection = b"Connection: close\r\n"
     elif http_1_0:
+        request.keep_alive = True
         request.connection = b"Connection: keep-alive\r\n"
 
 
-def _body_length(lengths: set[bytes], *, chunked: bool, http_1_0: bool) -> int | None:
+def _last(headers: dict[bytes, list[bytes]], name: bytes) -> str | None:
+    return headers[name][-1].decode("latin-1") if name in headers else None
+
+
+def _options(headers: dict[bytes, list[bytes]], name: bytes) -> set[bytes]:
+    """Return the comma-separated words of a header, in lower case."""
+    return {word.strip().lower() for value in headers.get(name, ()) for word in value.split(b",")}
+
+
+def _body_length(headers: dict[bytes, list[bytes]], *, http_1_0: bool) -> int | None:
     """Return the body's length, None for a chunked one. Without a word about it there is none, for PUT too."""
+    lengths = set(headers.get(b"content-length", ()))
+    chunked = b"transfer-encoding" in headers
     if len(lengths) > 1 or (chunked and (lengths or http_1_0)):
         raise Malformed(400)  # RFC 9112 section 6.3: two statements about one length
     if chunked:
+        if _options(headers, b"transfer-encoding") != {b"chunked"}:
+            raise Malformed(501)
         return None
     text = lengths.pop() if lengths else b"0"
     if not text.isdigit():
