@@ -18,6 +18,8 @@ from tests.tools.progress import StepFailedError, say
 def main() -> int:
     """Run one command; return the exit code."""
     options = _parser().parse_args()
+    # End like Ctrl-C, so that what runs below ends too.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if options.command == "apiserver":
             return _apiserver(options.version)
@@ -68,8 +70,6 @@ def _run(cluster: Provider, options: argparse.Namespace) -> int:
 
 
 def _apiserver(version: str) -> int:
-    # SIGTERM ends the wait like Ctrl-C, so that the context is left and the processes end.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with apiserver.running(version) as kubeconfig:
         print(kubeconfig, flush=True)
         say("Ctrl-C ends it")

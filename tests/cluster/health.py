@@ -3,6 +3,7 @@
 In: a kubeconfig. Out: faults, a line each, empty where there is none; `StepFailedError` for one that lasts.
 """
 
+import re
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -32,7 +33,9 @@ def call(command: Sequence[str], *, stdin: int = subprocess.DEVNULL) -> str:
 
 def api_fault(kubeconfig: Path) -> str:
     """Why the API server is not ready."""
-    return _asked(kubeconfig, "API server not ready", ["get", "--raw=/readyz"], "ok")
+    fault = _asked(kubeconfig, "API server not ready", ["get", "--raw=/readyz"], "ok")
+    failed = re.findall(r"\[-\](\S+)", fault)
+    return f"API server not ready: {', '.join(failed)}" if failed else fault
 
 
 def node_fault(kubeconfig: Path) -> str:

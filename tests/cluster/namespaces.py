@@ -20,13 +20,18 @@ from tests.tools.paths import cache
 from tests.tools.progress import StepFailedError
 
 _CHECKOUT = Path(__file__).parents[2]
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")
+_BRIDGE = ("bridge.bridge-nf-call-iptables=1", "bridge.bridge-nf-call-ip6tables=1")
 _CGROUPS = Path("/sys/fs/cgroup")
+_CONTROLLERS = ("cpu", "cpuset", "hugetlb", "memory", "pids")
 _END_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 
 
 def start(folder: Path) -> Process:
     """Start process 1 of the node, in a session of its own, and return the process that holds its namespaces."""
+    if not BRIDGE_FILTER.exists():
+        _run(["modprobe", "br_netfilter"])
     options = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation=slave"]
     node = [sys.executable, "-m", "tests.cluster.node", str(folder), str(cache())]
     (folder / "logs").mkdir(parents=True, exist_ok=True)
@@ -62,10 +67,14 @@ def link(name: str, holder: Process, at: Addresses) -> None:
             )
         time.sleep(_POLL_SECONDS / 10)
     _ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(holder.pid))
+    # A machine may have IPv6 switched off for its own devices; these two are ours.
+    _run(["sysctl", "-q", "-w", f"net.ipv6.conf.{name}.disable_ipv6=0"])
     _ip("address", "add", f"{at.host[0]}/24", "dev", name)
     _ip("address", "add", f"{at.host[1]}/64", "dev", name, "nodad")
     _ip("link", "set", name, "up")
     inside = ["nsenter", f"--target={holder.pid}", "--net"]
+    settings = ("ipv6.conf.all.disable_ipv6=0", "ipv6.conf.all.forwarding=1", "ipv4.ip_forward=1", *_BRIDGE)
+    _run([*inside, "sysctl", "-q", "-w", *(f"net.{setting}" for setting in settings)])
     for arguments in (
         ("link", "set", "lo", "up"),
         ("address", "add", f"{at.node[0]}/24", "dev", "eth0"),
@@ -76,8 +85,6 @@ def link(name: str, holder: Process, at: Addresses) -> None:
         ("-6", "route", "add", at.services[1], "via", at.host[1]),
     ):
         _ip(*arguments, inside=inside)
-    settings = ["net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.bridge.bridge-nf-call-iptables=1"]
-    _run([*inside, "sysctl", "-q", "-w", *settings, "net.bridge.bridge-nf-call-ip6tables=1"])
 
 
 def end(holder: Process) -> None:
@@ -109,7 +116,17 @@ def make_cgroup(name: str) -> str:
             # cgroup v1: a new cpuset is empty and takes no process (cpuset(7)).
             if (group / file).exists() and not (group / file).read_text().strip():
                 (group / file).write_text((folder / file).read_text())
+        if (folder / "cgroup.controllers").exists():
+            _enable(folder)
     return f"/{name}"
+
+
+def _enable(folder: Path) -> None:
+    """Let the cgroups below `folder` have what the kubelet asks for (cgroup v2, "Enabling and Disabling")."""
+    there, enabled = ((folder / file).read_text().split() for file in ("cgroup.controllers", "cgroup.subtree_control"))
+    wanted = [f"+{name}" for name in there if name in _CONTROLLERS and name not in enabled]
+    if wanted:
+        (folder / "cgroup.subtree_control").write_text(" ".join(wanted))
 
 
 def remove_cgroup(name: str) -> None:

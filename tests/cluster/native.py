@@ -6,6 +6,7 @@ In: a cluster's name. Out: a cluster whose node and DNS are Ready, or the log of
 import functools
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import time
@@ -57,7 +58,9 @@ class Native:
 
     def up(self) -> None:
         """Make the cluster, or check the one that runs; one that is not well, or made of other parts, is made anew."""
-        apt.ensure(PACKAGES)
+        if os.geteuid() != 0:
+            raise StepFailedError("provider native: must run as root, to make namespaces; or use kind, with docker")
+        apt.ensure(PACKAGES if namespaces.BRIDGE_FILTER.exists() else {**PACKAGES, "kmod": "modprobe"})
         build.ensure([TOOLS[row] for row in ROWS])
         with state.lock():
             record = state.read(self.name)

@@ -3,17 +3,13 @@
 In: the cluster's name. Out: its folder, its number, and whether its process is still the one that was started.
 """
 
-import contextlib
-import fcntl
 import json
-import os
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tests.tools import locks
 from tests.tools.paths import cache
-from tests.tools.progress import BEAT_SECONDS, say
 
 
 @dataclass(frozen=True)
@@ -88,21 +84,6 @@ def free_number(name: str) -> int:
     return next(number for number in range(256) if number not in taken)
 
 
-@contextlib.contextmanager
-def lock() -> Iterator[None]:
-    """One `up` or `down` at a time on a machine."""
-    clusters().mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with (clusters() / "lock").open("a+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                file.seek(0)
-                say(f"waiting for process {file.read().strip()}: {time.monotonic() - started:.0f} s")
-                time.sleep(BEAT_SECONDS / 5)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+def lock() -> AbstractContextManager[None]:
+    """Hold off every other `up` and `down` on this machine."""
+    return locks.held(clusters() / "lock")

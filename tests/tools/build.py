@@ -3,20 +3,17 @@
 In: rows of the table. Out: folders of programs in the cache; each appears whole, by one rename.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.tools import golang
+from tests.tools import golang, locks
 from tests.tools.paths import log_path, scratch, tools
-from tests.tools.progress import BEAT_SECONDS, run, say
+from tests.tools.progress import run, say
 from tests.tools.table import Tool
 
 _SIBLING = "./staging/src/"
@@ -44,7 +41,7 @@ def ensure(wanted: Sequence[Tool], built: Callable[[Tool], object] = lambda _: N
         for tool in wanted:
             built(tool)
         return
-    with _lock():
+    with locks.held(tools() / "lock"):
         go = golang.ensure()
         for tool in wanted:
             if not folder(tool).exists():
@@ -120,24 +117,3 @@ def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
 def _drop_scratch() -> None:
     """Remove Go's caches, gigabytes in small files, once the programs are there."""
     run(["rm", "-rf", str(scratch())], "remove the build cache", log_path("scratch"))
-
-
-@contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    path = tools() / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    started = time.monotonic()
-    with path.open("a+") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                file.seek(0)
-                waited = time.monotonic() - started
-                say(f"waiting for process {file.read().strip()}, which builds tools: {waited:.0f} s")
-                time.sleep(BEAT_SECONDS)
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
