@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from emulator import cel, names
+from emulator import cel, names, render_components
 from emulator.render_helm import Helm
 from emulator.render_kustomize import Kustomize
 from emulator.render_values import table
@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = Path(__file__).with_name("manifests")
 CHART = Path("charts/imds-emulator")
 INSTALL = Path("kustomize/install")
+COMPONENTS = Path("kustomize/components")
 # A folder of manifests is a part of the installation: what all have, or what one `mode` of the chart adds.
 COMMON, MODES = "common", ("webhook", "policy")
 PARTS = (COMMON, *MODES)
@@ -66,13 +67,26 @@ def outputs() -> dict[Path, str]:
             result[CHART / "templates" / name] = for_helm(source)
             for folder, text in for_kustomize(source, values).items():
                 result[INSTALL / folder / name] = text
+    return result | components(values)
+
+
+def components(values: dict[str, Any]) -> dict[Path, str]:
+    """Return the files of kustomize/components; a dot in a template's name is a folder, `endpoint` alone a file."""
+    parameters = yaml.safe_load(plain("common/configmap.yaml.j2", values))["data"]
+    words = render_components.words(parameters)
+    result = {}
+    for template in sorted((MANIFESTS / "components").glob("*.j2")):
+        *folders, last = template.name.removesuffix(".yaml.j2").split(".")
+        name = f"{last}.yaml" if last == "endpoint" else f"{last}/kustomization.yaml"
+        source = f"components/{template.name}"
+        result[COMPONENTS.joinpath(*folders, name)] = plain(source, values, words)
     return result
 
 
 def generated_files() -> set[Path]:
     """Return the files that are there and say of themselves that they are generated."""
-    folders = (CHART / "templates", *(INSTALL / part for part in PARTS))
-    found = {path for folder in folders for path in (ROOT / folder).glob("*.yaml")}
+    folders = (CHART / "templates", INSTALL, COMPONENTS)
+    found = {path for folder in folders for path in (ROOT / folder).rglob("*.yaml")}
     return {path.relative_to(ROOT) for path in found if MADE_BY in path.read_text().partition("\n")[0]}
 
 
@@ -97,9 +111,9 @@ def for_kustomize(source: str, values: dict[str, Any]) -> dict[str, str]:
     return {folder: text for folder, text in texts.items() if text}
 
 
-def plain(source: str, values: dict[str, Any]) -> str:
-    """Return the manifest made from `source` at these values; empty if there is none."""
-    text = environment(Kustomize(values)).get_template(source).render()
+def plain(source: str, values: dict[str, Any], words: dict[str, Any] | None = None) -> str:
+    """Return the manifest made from `source` at these values, and with further words; empty if there is none."""
+    text = environment(Kustomize(values)).get_template(source).render(words or {})
     lines = [line for line in text.splitlines(keepends=True) if line.strip()]
     return f"# {MADE_BY}{source}\n{''.join(lines)}" if lines else ""
 
