@@ -1,17 +1,21 @@
 """The two ends of a test connection, as a program that runs inside a network namespace.
 
-Goes in: `serve WORD ADDRESS PORT` or `ask tcp|udp ADDRESS PORT [COUNT]`.
-Comes out: `ready` once the server listens; for each question the word that was answered, or what went wrong.
+Goes in: `serve WORD ADDRESS PORT`, `ask tcp|udp ADDRESS PORT`, or `watch ADDRESS PORT`.
+Comes out: `ready` once the server listens; the word that was answered, or what went wrong; of a watch, a line for
+each answer that differs from the one before.
 """
 
 from __future__ import annotations
 
 import errno
+import select
 import selectors
 import socket
 import sys
+import time
 
 ASK_SECONDS = 2.0
+WATCH_SECONDS = 60.0
 
 
 def family(address: str) -> socket.AddressFamily:
@@ -53,12 +57,26 @@ def ask(kind: str, address: str, port: int) -> str:
             return errno.errorcode[error.errno or 0]
 
 
+def watch(address: str, port: int) -> None:
+    """Ask again and again until the standard input ends, a minute at most."""
+    end = time.monotonic() + WATCH_SECONDS
+    last = ""
+    while time.monotonic() < end and not select.select([sys.stdin], [], [], 0)[0]:
+        answer = ask("tcp", address, port)
+        if answer != last:
+            print(answer, flush=True)
+        last = answer
+
+
 def main() -> None:
     """Run the command line."""
-    if sys.argv[1] == "serve":
-        serve(sys.argv[2], sys.argv[3], int(sys.argv[4]))
-    for _ in range(int(sys.argv[5]) if len(sys.argv) > 5 else 1):
-        print(ask(sys.argv[2], sys.argv[3], int(sys.argv[4])), flush=True)
+    command, *words = sys.argv[1:]
+    if command == "serve":
+        serve(words[0], words[1], int(words[2]))
+    elif command == "watch":
+        watch(words[0], int(words[1]))
+    else:
+        print(ask(words[0], words[1], int(words[2])))
 
 
 if __name__ == "__main__":

@@ -148,17 +148,21 @@ def test_another_port(pod: Pod) -> None:
     assert "other" == pod.ask(IMDS_IPV4, 80)
 
 
-def test_never_without(pod: Pod) -> None:
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_never_without(pod: Pod, path_with: Callable[..., str], backend: str) -> None:
     """While the program runs again, no client gets through to the node: rules change in one commit."""
-    assert pod.redirect().status == 0
-    clients = pod.enter(sys.executable, str(PEER), "ask", "tcp", IMDS_IPV4, "80", "1500")
+    path = path_with(backend)
+    assert pod.redirect(PATH=path).status == 0
+    watch = pod.enter(sys.executable, str(PEER), "watch", IMDS_IPV4, "80")
 
-    with subprocess.Popen(clients, stdout=subprocess.PIPE, text=True) as asking:
-        runs = [pod.redirect().status for _ in range(3)]
-        out, _ = asking.communicate(timeout=120)
+    with subprocess.Popen(watch, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+        assert client.stdout is not None
+        first = client.stdout.readline()
+        runs = [pod.redirect(PATH=path).status for _ in range(5)]
+        rest, _ = client.communicate(timeout=30)
 
-    assert [0, 0, 0] == runs
-    assert ["emulator"] * 1500 == out.split()
+    assert [0] * 5 == runs
+    assert ("emulator\n", "") == (first, rest)
 
 
 def test_before_the_emulator(new_pod: Callable[..., Pod]) -> None:
@@ -259,6 +263,18 @@ def until_waiting(pid: int, seconds: float = 30) -> None:
             return
         time.sleep(0.05)
     raise AssertionError(found.stdout)
+
+
+def test_lock_held_for_good(pod: Pod, path_with: Callable[..., str], tmp_path: Path) -> None:
+    """A lock that is never let go ends in a line that says so, not in a pod that waits without a word."""
+    lock = tmp_path / "xtables.lock"
+    code = "from emulator import iptables, redirect; iptables.LOCK_SECONDS = 1; raise SystemExit(redirect.main([]))"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        result = pod.run(sys.executable, "-c", code, PATH=path_with("legacy"), XTABLES_LOCKFILE=str(lock))
+
+    assert (1, 1) == (result.status, result.err.count("\n"))
+    assert "iptables-legacy: Another app is currently holding the xtables lock" in result.err
 
 
 def test_ipv4_pod_gets_nothing_of_ipv6(pod: Pod) -> None:
