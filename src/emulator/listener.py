@@ -14,8 +14,8 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
+from emulator import log
 from emulator.http1 import BadRequest, Head, Request, Response, encode, read_head, text
-from emulator.logs import log
 
 if TYPE_CHECKING:
     import ssl
@@ -214,5 +214,5 @@ def _bind(port: int) -> socket.socket:
 
 
 def _failure(error: Exception) -> Response:
-    log("failure", error=type(error).__name__, message=str(error)[:200])
+    log.write("error", "failure", {"error": type(error).__name__, "message": str(error)[:200]})
     return text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of the webhook names it")

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from emulator import names
+from emulator import log, names
 from emulator.admission import review as answer_review
 from emulator.http1 import Request, Response, text
 from emulator.kubeapi import ApiError, Object
-from emulator.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -58,7 +57,7 @@ class Reviews:
             if self.parameters["allowedRolesMode"] == "enforce":
                 message = f"the roles that namespace {namespace} allows could not be read, try again: {error}"
                 return self._send(review, denial(review, message), started)
-            log("namespace", namespace=namespace, message=str(error))
+            log.write("error", "namespace-read", {"namespace": namespace, "message": str(error)})
             annotations = {}
         return self._answer(review, annotations, started)
 
@@ -79,7 +78,7 @@ class Reviews:
 
     def _refuse_body(self, message: str, started: float) -> Response:
         self._metrics.count("error", time.perf_counter() - started)
-        log("admission", result="error", message=message)
+        log.write("error", "admission", {"result": "error", "message": message})
         return text(HTTPStatus.BAD_REQUEST, message)
 
     def _send(self, review: Object, answer: Object, started: float) -> Response:
@@ -88,13 +87,13 @@ class Reviews:
         body = json.dumps(answer, separators=(",", ":")).encode()
         seconds = time.perf_counter() - started
         self._metrics.count(result, seconds)
-        log(
-            "admission",
-            result=result,
+        fields = {
+            "result": result,
             **who(review["request"]),
-            message=(response.get("status") or {}).get("message"),
-            milliseconds=f"{seconds * 1000:.2f}",
-        )
+            "message": (response.get("status") or {}).get("message", ""),
+            "milliseconds": f"{seconds * 1000:.2f}",
+        }
+        log.write("info", "admission", fields)
         return Response(HTTPStatus.OK, body, "application/json")
 
 
@@ -119,17 +118,17 @@ def denial(review: Object, message: str) -> Object:
     return {"apiVersion": review.get("apiVersion"), "kind": "AdmissionReview", "response": response}
 
 
-def who(request: Object) -> dict[str, Any]:
+def who(request: Object) -> dict[str, str]:
     """Return the fields of a log line that tell which pod it is about; one made by a controller has no name yet."""
     pod = request.get("object")
     metadata = pod.get("metadata") if isinstance(pod, dict) else None
     given = metadata if isinstance(metadata, dict) else {}
     return {
-        "namespace": request.get("namespace"),
-        "pod": request.get("name") or given.get("name") or f"{given.get('generateName', '')}*",
-        "operation": request.get("operation"),
-        "dry_run": request.get("dryRun") or None,
-        "uid": request.get("uid"),
+        "namespace": str(request.get("namespace") or ""),
+        "pod": str(request.get("name") or given.get("name") or f"{given.get('generateName', '')}*"),
+        "operation": str(request.get("operation") or ""),
+        "dry_run": "true" if request.get("dryRun") else "",
+        "uid": str(request.get("uid") or ""),
     }
 
 

@@ -16,17 +16,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulator import names
+from emulator import __version__, log, names
 from emulator.http1 import Request, Response, text
 from emulator.kubeapi import ApiError, KubeApi
 from emulator.listener import Listener
-from emulator.logs import log
 from emulator.namespaces import Namespaces
 from emulator.parameters import read_parameters
 from emulator.reviews import Reviews, has_native_sidecars
 from emulator.rotation import MountedCertificate, OwnCertificate, Rotation
 from emulator.settings import SettingsError, environment
-from emulator.webhook_metrics import CONTENT_TYPE, WebhookMetrics
+from emulator.webhook_metrics import MEDIA_TYPE, WebhookMetrics
 from emulator.webhook_settings import WebhookSettings, webhook_settings
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ class Webhook:
             asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
         health = Listener(self.health)
         await health.open(self._settings.health_port)
-        log("started", mode=self._settings.certificate_mode, configuration=self._settings.configuration)
+        log.write("info", "started", {"version": __version__, "certificate_mode": self._settings.certificate_mode})
         keeping = asyncio.create_task(self._keep_up())
         waiting = asyncio.create_task(told_to_stop.wait())
         await asyncio.wait([keeping, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -89,12 +88,12 @@ class Webhook:
             keeping.result()
         # The pod is taken out of the Service while its connections and new ones to it are still answered.
         self._listener.is_draining = True
-        log("draining", seconds=self._settings.drain_seconds)
+        log.write("info", "draining", {"seconds": str(self._settings.drain_seconds)})
         await asyncio.sleep(self._settings.drain_seconds if self._listener.is_open else 0)
         await self._listener.close(IN_FLIGHT_SECONDS)
         keeping.cancel()
         await health.close(0)
-        log("stopped")
+        log.write("info", "stopped", {})
 
     async def _keep_up(self) -> None:
         """Follow the cluster, the parameters and the certificate; open the HTTPS listener with the first one."""
@@ -122,7 +121,7 @@ class Webhook:
         parameters = read_parameters(self._settings.parameters)
         if parameters != self._reviews.parameters:
             self._reviews.parameters = parameters
-            log("parameters", changed=True)
+            log.write("info", "parameters-changed", {})
         return next_look
 
     def _context(self, first: ssl.SSLContext) -> ssl.SSLContext:
@@ -137,7 +136,7 @@ class Webhook:
 
     def _note_trouble(self, trouble: str | None) -> None:
         if trouble != self._trouble:
-            log("look", failed=trouble is not None, message=trouble or "all is well again")
+            log.write("error" if trouble else "info", "cluster-read", {"message": trouble or "all is well"})
         self._trouble = trouble
 
     def _note_certificate(self) -> None:
@@ -145,7 +144,8 @@ class Webhook:
         if served and served.expires_at != self._metrics.expires_at:
             self._metrics.expires_at = served.expires_at
             self._metrics.reloads += 1
-            log("certificate", expires_at=served.expires_at.isoformat(), problem=self._rotation.problem)
+            fields = {"expires_at": served.expires_at.isoformat(), "problem": self._rotation.problem or ""}
+            log.write("info", "certificate-served", fields)
 
     @property
     def unready_reason(self) -> str | None:
@@ -169,7 +169,7 @@ class Webhook:
         if request.path == names.LIVE_PATH:
             return text(HTTPStatus.OK, "ok")
         if request.path == names.METRICS_PATH:
-            return Response(HTTPStatus.OK, self._metrics.text(is_ready=reason is None).encode(), CONTENT_TYPE)
+            return Response(HTTPStatus.OK, self._metrics.text(is_ready=reason is None).encode(), MEDIA_TYPE)
         return text(HTTPStatus.NOT_FOUND, "no such path")
 
 

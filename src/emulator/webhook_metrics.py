@@ -1,21 +1,44 @@
 """What the webhook counts, in the text format of Prometheus.
 
 Goes in: each review's result and time, the certificate in service.
-Comes out: the body of `/metrics`. Source: Prometheus documentation, "Exposition formats".
+Comes out: the body of `/metrics`. `TABLE` is the one list of the metrics; the documentation is made from it.
 """
+
+# Source: Prometheus, "Metric and label naming" and "Exposition formats", text format 0.0.4.
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
+
+from emulator import __version__
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MEDIA_TYPE = "text/plain; version=0.0.4"
 RESULTS = ("injected", "unchanged", "refused", "error")
 BUCKETS_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+# name -> (type, labels, help)
+TABLE = {
+    "imds_emulator_webhook_reviews_total": (
+        "counter",
+        ("result",),
+        "Reviews of pods by result: injected, unchanged, refused, or error for what was no review or failed.",
+    ),
+    "imds_emulator_webhook_review_seconds": ("histogram", (), "Time from a review's last byte to its answer."),
+    "imds_emulator_webhook_ready": ("gauge", (), "1 if the webhook serves a certificate that the API server trusts."),
+    "imds_emulator_webhook_certificate_reloads_total": ("counter", (), "Certificates put in service."),
+    "imds_emulator_webhook_certificate_expiry_timestamp_seconds": (
+        "gauge",
+        (),
+        "When the certificate in service expires; absent before the first.",
+    ),
+    "imds_emulator_webhook_build_info": ("gauge", ("version",), "Always 1; the label says what runs."),
+}
 
 
 @dataclass
@@ -36,25 +59,26 @@ class WebhookMetrics:
 
     def text(self, *, is_ready: bool) -> str:
         """Return all of them."""
-        lines = [*_head("imds_emulator_webhook_reviews_total", "counter", "Admission reviews by result.")]
-        lines += [f'imds_emulator_webhook_reviews_total{{result="{key}"}} {n}' for key, n in self.reviews.items()]
-        lines += _head("imds_emulator_webhook_review_seconds", "histogram", "Time from request to response.")
-        total = 0
-        for bound, count in zip([*BUCKETS_SECONDS, "+Inf"], self.buckets, strict=True):
-            total += count
-            lines.append(f'imds_emulator_webhook_review_seconds_bucket{{le="{bound}"}} {total}')
-        lines.append(f"imds_emulator_webhook_review_seconds_sum {self.seconds:.6f}")
-        lines.append(f"imds_emulator_webhook_review_seconds_count {total}")
-        lines += _head("imds_emulator_webhook_ready", "gauge", "1 if the API server trusts what is served.")
-        lines.append(f"imds_emulator_webhook_ready {int(is_ready)}")
-        lines += _head("imds_emulator_webhook_certificate_reloads_total", "counter", "Certificates put in service.")
-        lines.append(f"imds_emulator_webhook_certificate_reloads_total {self.reloads}")
-        if self.expires_at:
-            name = "imds_emulator_webhook_certificate_expiry_timestamp_seconds"
-            lines += _head(name, "gauge", "End of the certificate in service.")
-            lines.append(f"{name} {self.expires_at.timestamp():.0f}")
+        samples: dict[str, list[tuple[str, float]]] = {
+            "imds_emulator_webhook_reviews_total": [(f'{{result="{key}"}}', n) for key, n in self.reviews.items()],
+            "imds_emulator_webhook_review_seconds": self._histogram(),
+            "imds_emulator_webhook_ready": [("", is_ready)],
+            "imds_emulator_webhook_certificate_reloads_total": [("", self.reloads)],
+            "imds_emulator_webhook_certificate_expiry_timestamp_seconds": (
+                [("", self.expires_at.timestamp())] if self.expires_at else []
+            ),
+            "imds_emulator_webhook_build_info": [(f'{{version="{__version__}"}}', 1)],
+        }
+        lines = []
+        for name, (kind, _, purpose) in TABLE.items():
+            lines += [f"# HELP {name} {purpose}", f"# TYPE {name} {kind}"]
+            lines += [f"{name}{suffix} {value:.12g}" for suffix, value in samples[name]]
         return "\n".join(lines) + "\n"
 
-
-def _head(name: str, kind: str, purpose: str) -> tuple[str, str]:
-    return f"# HELP {name} {purpose}", f"# TYPE {name} {kind}"
+    def _histogram(self) -> list[tuple[str, float]]:
+        bounds = [f"{bound:g}" for bound in BUCKETS_SECONDS] + ["+Inf"]
+        totals = list(accumulate(self.buckets))
+        rows: list[tuple[str, float]] = [
+            (f'_bucket{{le="{bound}"}}', total) for bound, total in zip(bounds, totals, strict=True)
+        ]
+        return [*rows, ("_sum", self.seconds), ("_count", totals[-1])]
