@@ -10,7 +10,8 @@ COPY tests/images/stage /build/tests/images/stage
 COPY LICENSE /build/
 COPY src/emulator/*.py /build/src/emulator/
 ARG SOURCE_DATE_EPOCH=0
-RUN cd /build && PYTHONPATH=src:. SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
+# Modules are compiled without columns for tracebacks, which would be in each sidecar's memory.
+RUN cd /build && PYTHONPATH=src:. PYTHONNODEBUGRANGES=1 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
       python3 -m tests.images.stage.rootfs /build/src /build/LICENSE /rootfs
 
 FROM scratch AS emulator

@@ -274,7 +274,7 @@ def test_lock_held_for_good(pod: Pod, path_with: Callable[..., str], tmp_path: P
         result = pod.run(sys.executable, "-c", code, PATH=path_with("legacy"), XTABLES_LOCKFILE=str(lock))
 
     assert (1, 1) == (result.status, result.err.count("\n"))
-    assert "iptables-legacy: Another app is currently holding the xtables lock" in result.err
+    assert f"{lock}: Resource temporarily unavailable" in result.err
 
 
 def test_ipv4_pod_gets_nothing_of_ipv6(pod: Pod) -> None:

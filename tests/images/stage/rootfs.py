@@ -107,9 +107,16 @@ class Rootfs:
         if source.suffix != ".py":
             shutil.copyfile(source, self.place(path))
             return
-        cache = py_compile.PycInvalidationMode.UNCHECKED_HASH  # no time stamp: the same bytes at each build
         target = str(self.place(path.with_suffix(".pyc")))
-        py_compile.compile(str(source), target, str(path), doraise=True, invalidation_mode=cache)
+        # Without docstrings: they would be in each sidecar's memory. Without a time stamp: the same bytes each time.
+        py_compile.compile(
+            str(source),
+            target,
+            str(path),
+            doraise=True,
+            optimize=2,
+            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+        )
 
     def place(self, path: Path) -> Path:
         """Return where `path` is in the target, with its folder made."""
@@ -133,8 +140,11 @@ def modules(source: Path) -> Iterator[tuple[Path, Path]]:
     """Yield file and destination of each module that the commands import, at once or later."""
     finder = ModuleFinder([str(source), str(LIBRARY), str(EXTENSIONS), str(PACKAGES)], excludes=list(NEVER))
     finder.import_hook("emulator.__main__")
-    present = [command for command in COMMANDS if (source / f"emulator/{command}.py").exists()]
-    for name in (*(f"emulator.{command}" for command in present), *(f"encodings.{name}" for name in ENCODINGS), *START):
+    for name in (
+        *(f"emulator.{command}" for command in COMMANDS),
+        *(f"encodings.{name}" for name in ENCODINGS),
+        *START,
+    ):
         finder.import_hook(name)
     if FROM_RUST in finder.modules:
         for file in sorted((PACKAGES / FROM_RUST).rglob("*.py")):
