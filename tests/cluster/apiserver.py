@@ -74,6 +74,8 @@ def _fault(children: dict[str, subprocess.Popen[bytes]], folder: Path, kubeconfi
 
 @contextlib.contextmanager
 def _child(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command that ends with the context, or with this process however that ends."""
+    argv = ["setpriv", "--pdeathsig=KILL", *argv]
     with (
         log.open("w") as output,
         subprocess.Popen(

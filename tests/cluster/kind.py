@@ -9,7 +9,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import archives, health, state
+from tests.cluster import health, images, state
 from tests.tools import build
 from tests.tools.paths import log_path
 from tests.tools.progress import StepFailedError, run, say
@@ -50,7 +50,7 @@ class Kind:
 
     def up(self) -> None:
         """Make the cluster, or check the one that runs; one that is not well is made anew."""
-        build.ensure([TOOLS["kind"], TOOLS["kubernetes"]])
+        build.ensure([TOOLS["kind"], TOOLS["kubernetes"], TOOLS["pause"]])
         with state.lock():
             if self.exists():
                 fault = self._fault(_HEALTHY_SECONDS)
@@ -64,6 +64,8 @@ class Kind:
             self.kubeconfig().parent.mkdir(parents=True, exist_ok=True)
             create = ["create", "cluster", f"--config={_CONFIG}", f"--image={self._image}", "--wait=180s"]
             run(self._kind(*create), f"cluster {self.name}: kind create cluster", log_path("kind"))
+            # As on the other provider, images.load reads from it how the runtime completes a name.
+            self.load(images.own("pause"))
             if fault := self._fault(_READY_SECONDS):
                 raise StepFailedError(fault)
 
@@ -82,13 +84,7 @@ class Kind:
 
     def load(self, archive: Path) -> list[str]:
         """Give the node the images of an archive; the names under which a pod finds them."""
-        written = archives.names(archive)
-        if strange := [name for name in written if archives.plain(name) != name]:
-            raise StepFailedError(
-                f"image archive {archive}: {strange[0]!r} has a host that pods don't use; save it without"
-            )
-        health.call(self._kind("load", "image-archive", str(archive)))
-        return written
+        return images.load([*self.enter(), "ctr"], archive)
 
     def _fault(self, seconds: float) -> str:
         try:

@@ -1,0 +1,77 @@
+"""When kind is chosen, and why not: with a `docker` on PATH that answers as each kind of machine would."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.kind import Kind
+from tests.cluster.native import Native
+from tests.cluster.provider import choose
+
+_DOCKER = """#!/bin/sh
+case "$*" in
+{answers}
+*) exit 1 ;;
+esac
+"""
+_ENGINE = "info*) echo 20.10 ;;"
+_IMAGE = "'image inspect'*node:test) echo sha256:0 ;;"
+_PULL = "'pull --quiet node:test') echo node:test ;;"
+_PRIVILEGED = "'run --rm --privileged'*'node:test runs') echo runs ;;"
+_CLUSTER = "ps*=imds-emulator-main) echo 0123456789ab ;;"
+
+
+@pytest.fixture
+def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return where a `docker` is looked for first; there is none yet."""
+    monkeypatch.setenv("IMDS_EMULATOR_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("KIND_NODE_IMAGE", "node:test")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return tmp_path / "docker"
+
+
+def _write(docker: Path, *answers: str) -> None:
+    docker.write_text(_DOCKER.format(answers="\n".join(answers)))
+    docker.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("answers", "expected"),
+    [
+        ((), "docker info does not answer"),
+        ((_ENGINE,), "the node image node:test is not there and can't be pulled (KIND_NODE_IMAGE names another)"),
+        ((_ENGINE, _IMAGE), "docker starts no privileged container"),
+        ((_ENGINE, _PULL), "docker starts no privileged container"),
+        ((_ENGINE, _IMAGE, _PRIVILEGED), ""),
+        ((_ENGINE, _PULL, _PRIVILEGED), ""),
+    ],
+)
+def test_kind_wants_an_engine_an_image_and_privilege(docker: Path, answers: tuple[str, ...], expected: str) -> None:
+    """Each thing that kind needs is named if it is missing."""
+    _write(docker, *answers)
+
+    assert expected == Kind("main").refusal()
+
+
+def test_a_machine_without_docker_gets_native(docker: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a docker engine the components run on the machine itself."""
+    monkeypatch.setenv("PATH", str(docker.parent))
+
+    assert Native("main") == choose("main")
+
+
+def test_a_machine_with_docker_gets_kind(docker: Path) -> None:
+    """Where kind can be used, it is."""
+    _write(docker, _ENGINE, _IMAGE, _PRIVILEGED)
+
+    assert Kind("main") == choose("main")
+    assert Native("main") == choose("main", "native")
+
+
+def test_a_cluster_stays_on_its_provider(docker: Path) -> None:
+    """A cluster that exists is found again, without a trial of what else the machine could do."""
+    _write(docker, _CLUSTER)
+
+    assert Kind("main") == choose("main")
+    assert Native("other") == choose("other")
