@@ -5,6 +5,7 @@ In: a command line. Out: what was asked for on stdout, progress on stderr; exit 
 
 import argparse
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -31,7 +32,9 @@ def main() -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A cluster to test on.")
-    parser.add_argument("--name", default="main", help="which of several clusters on this machine (default: main)")
+    parser.add_argument(
+        "--name", type=_name, default="main", help="which of several clusters on this machine (default: main)"
+    )
     parser.add_argument("--provider", choices=NAMES, default=os.environ.get("IMDS_EMULATOR_CLUSTER", "auto"))
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="make the cluster, or see that it is well; print the path of its kubeconfig")
@@ -45,6 +48,13 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser("apiserver", help="run an API server alone until interrupted; print its kubeconfig")
     server.add_argument("--version", required=True, help="such as 1.24")
     return parser
+
+
+def _name(text: str) -> str:
+    """Return a cluster's name, which becomes a folder and part of a container's name."""
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} must be up to 32 of a-z, 0-9 and -, and begin and end with no -")
+    return text
 
 
 def _run(cluster: Provider, options: argparse.Namespace) -> int:

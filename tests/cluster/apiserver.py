@@ -34,7 +34,7 @@ def row(version: str) -> Tool:
 def running(version: str) -> Iterator[Path]:
     """Run an API server on a free port of 127.0.0.1; the administrator's kubeconfig."""
     tool = row(version)
-    build.ensure([TOOLS["etcd"], tool, TOOLS["kubernetes"]])
+    build.ensure([TOOLS["etcd"], tool, TOOLS["kubectl"]])
     with tempfile.TemporaryDirectory(prefix="imds-emulator-apiserver-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         client, peer, port = _free_ports(3)

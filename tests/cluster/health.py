@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.tools import build
 from tests.tools.progress import BEAT_SECONDS, StepFailedError, say
-from tests.tools.table import find
+from tests.tools.table import TOOLS
 
 _POLL_SECONDS = 0.3
 
@@ -20,7 +20,7 @@ Fault = Callable[[], str]
 
 def kubectl(kubeconfig: Path) -> list[str]:
     """Return the pinned kubectl, for this cluster."""
-    return [str(build.program(find("kubectl"), "kubectl")), f"--kubeconfig={kubeconfig}"]
+    return [str(build.program(TOOLS["kubectl"], "kubectl")), f"--kubeconfig={kubeconfig}"]
 
 
 def call(command: Sequence[str], *, stdin: int = subprocess.DEVNULL) -> str:

@@ -29,10 +29,10 @@ def load(ctr: Sequence[str], archive: Path) -> list[str]:
         call([*images, "import", "--local", "-"], stdin=file.fileno())
     stored = call([*images, "list", "--quiet"]).splitlines()
     for name in written:
-        source = next(found for found in stored if found == name or found.endswith(f"/{name}"))
         target = qualified(archives.plain(name), stored)
-        if target != source:
-            call([*images, "tag", "--force", source, target])
+        # Completed already, unless the archive is an OCI one or the name had another host.
+        if name in stored and name != target:
+            call([*images, "tag", "--force", name, target])
     return [archives.plain(name) for name in written]
 
 

@@ -50,7 +50,7 @@ class Kind:
 
     def up(self) -> None:
         """Make the cluster, or check the one that runs; one that is not well is made anew."""
-        build.ensure([TOOLS["kind"], TOOLS["kubernetes"], TOOLS["pause"]])
+        build.ensure([TOOLS["kind"], TOOLS["kubectl"], TOOLS["pause"]])
         with state.lock():
             if self.exists():
                 fault = self._fault(_HEALTHY_SECONDS)

@@ -7,6 +7,7 @@ container too, and takes the mounts, the bridge and the iptables rules along (pi
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.cluster.addresses import Addresses
+from tests.cluster.addresses import Addresses, addresses
 from tests.cluster.state import Process, alive, identify
 from tests.tools.paths import cache
 from tests.tools.progress import StepFailedError
@@ -107,6 +108,12 @@ def unlink(name: str) -> None:
         subprocess.run(["ip", "link", "delete", name], check=False, stderr=subprocess.DEVNULL)
 
 
+def free_number() -> int:
+    """Return the lowest number whose addresses this machine does not have, thus of no cluster of any cache."""
+    held = set(re.findall(r"inet6? (\S+)/", _run(["ip", "-oneline", "address"])))
+    return next(number for number in range(256) if held.isdisjoint(addresses(number).host))
+
+
 def make_cgroup(name: str) -> str:
     """Make a cgroup of this name in every hierarchy; the kubelet puts its pods below it."""
     for folder in _hierarchies():
@@ -168,7 +175,8 @@ def _ip(*arguments: str, inside: Sequence[str] = ()) -> None:
     _run([*inside, "ip", *arguments])
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise StepFailedError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

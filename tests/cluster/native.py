@@ -23,7 +23,7 @@ from tests.tools.progress import StepFailedError, say, tail
 from tests.tools.table import TOOLS, find
 
 PACKAGES = {"iproute2": "ip", "iptables": "iptables", "procps": "sysctl", "runc": "runc"}
-ROWS = ("etcd", "kubernetes", "containerd", "cni-plugins", "coredns", "pause")
+ROWS = ("etcd", "kubectl", "kubernetes", "containerd", "cni-plugins", "coredns", "pause")
 
 _READY_SECONDS = 120.0
 _HEALTHY_SECONDS = 20.0
@@ -103,7 +103,7 @@ class Native:
     def _create(self) -> None:
         started = time.monotonic()
         say(f"cluster {self.name}: start")
-        number = state.free_number(self.name)
+        number = namespaces.free_number()
         at = addresses(number)
         components, texts = _made_of(at, self._cgroup)
         self.folder.mkdir(parents=True)
@@ -176,12 +176,16 @@ class Native:
 
     @property
     def _cgroup(self) -> str:
-        return f"imds-emulator-{self.name}"
+        return f"imds-emulator-{self._key}"
 
     @property
     def _link(self) -> str:
-        """A device's name has at most 15 characters."""
-        return f"imds-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
+        return f"imds-{self._key}"
+
+    @property
+    def _key(self) -> str:
+        """What no other cluster has, in another cache either; short, for a device's name has at most 15 characters."""
+        return hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]
 
 
 def _inside(program: str) -> Path:

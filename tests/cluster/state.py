@@ -1,6 +1,6 @@
 """What is kept of a native cluster between two commands, outside the checkout.
 
-In: the cluster's name. Out: its folder, its number, and whether its process is still the one that was started.
+In: the cluster's name. Out: its folder, its record, and whether its process is still the one that was started.
 """
 
 import json
@@ -75,13 +75,6 @@ def read(name: str) -> Record | None:
         return None
     fields = json.loads(path.read_text())
     return Record(fields["number"], Process(**fields["process"]), fields["recipe"])
-
-
-def free_number(name: str) -> int:
-    """Return the lowest number that no other cluster holds."""
-    others = [path.name for path in clusters().glob("*") if path.name != name]
-    taken = {record.number for record in map(read, others) if record}
-    return next(number for number in range(256) if number not in taken)
 
 
 def lock() -> AbstractContextManager[None]:

@@ -89,7 +89,8 @@ def _build(go: Path, tool: Tool) -> None:
         (work / file).write_text(content)
 
     def count() -> str:
-        compiled = sum(1 for line in log.open(errors="replace") if line[:1].isalpha() and not line.startswith("go: "))
+        lines = log.read_text(errors="replace").splitlines()
+        compiled = sum(1 for line in lines if line[:1].isalpha() and not line.startswith("go: "))
         return f"({compiled} packages compiled)"
 
     for name, package in tool.programs.items():

@@ -46,7 +46,8 @@ _KUBERNETES_VERSION = " ".join(
     }.items()
 )
 
-_KUBERNETES = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+_KUBERNETES = "v1.37.2"
+_PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 _CNI = {"bridge": "main", "loopback": "main", "host-local": "ipam", "portmap": "meta"}
 _CONTAINERD = "github.com/containerd/containerd/v2"
 
@@ -79,11 +80,20 @@ TOOLS: Mapping[str, Tool] = {
             module="go.etcd.io/etcd/server/v3",
             programs={"etcd": "go.etcd.io/etcd/server/v3"},
         ),
+        # Apart from the rest: a machine with kind needs nothing else of Kubernetes.
+        Tool(
+            name="kubectl",
+            version=_KUBERNETES,
+            module="k8s.io/kubernetes",
+            programs={"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
+            ldflags=_KUBERNETES_VERSION,
+            staging=True,
+        ),
         Tool(
             name="kubernetes",
-            version="v1.37.2",
+            version=_KUBERNETES,
             module="k8s.io/kubernetes",
-            programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _KUBERNETES},
+            programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _PARTS},
             ldflags=_KUBERNETES_VERSION,
             staging=True,
         ),

@@ -1,4 +1,4 @@
-"""What is kept of a cluster: its record, its number, and whether its process is still the same."""
+"""What is kept of a cluster: its record, and whether its process is still the same."""
 
 import dataclasses
 import os
@@ -49,12 +49,3 @@ def test_an_ended_process_is_not_alive() -> None:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
 
         assert not state.alive(process)
-
-
-def test_a_number_is_taken_once() -> None:
-    """Each cluster gets the lowest number that no other holds; its own does not count."""
-    for name, number in (("one", 0), ("three", 2)):
-        state.folder(name).mkdir(parents=True)
-        state.write(name, _record(number))
-
-    assert (1, 0) == (state.free_number("two"), state.free_number("one"))

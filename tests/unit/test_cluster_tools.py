@@ -16,7 +16,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("helm", "helm"), ("kubectl", "kubernetes"), ("ctr", "containerd"), ("kube-apiserver", "kubernetes")],
+    [("helm", "helm"), ("kubelet", "kubernetes"), ("ctr", "containerd"), ("kube-apiserver", "kubernetes")],
 )
 def test_a_row_is_found_by_its_name_or_by_a_program(name: str, expected: str) -> None:
     """A program of several rows belongs to the first, the current version."""
