@@ -1,0 +1,221 @@
+"""The settings of `serve`: defaults, and one line for each that is wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from emulator import names
+from emulator.settings import SESSION_NAME_CHARACTERS, ServeSettings, SettingsError, serve_settings
+
+ARN = "arn:aws:iam::123456789012:role/team/app-role"
+LEAST = {"AWS_ROLE_ARN": ARN, "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
+
+
+def as_dict(settings: ServeSettings) -> dict[str, object]:
+    """Return all fields."""
+    return {name: getattr(settings, name) for name in ServeSettings.__slots__}
+
+
+def test_defaults() -> None:
+    """With what is required alone, everything else has its documented default."""
+    expected = {
+        "ca_bundle": "",
+        "duration_seconds": 3600,
+        "health_port": 16926,
+        "https_proxy": "",
+        "imds_version": "v1",
+        "no_proxy": "",
+        "pod_name": "",
+        "pod_namespace": "",
+        "port": 16925,
+        "region": "us-east-1",
+        "role_arn": ARN,
+        "role_name": "app-role",
+        "root_certificates": "aws",
+        "serve_after_sigterm_seconds": 0,
+        "session_name": "imds-emulator",
+        "startup_seconds": 60,
+        "sts_url": "https://sts.us-east-1.amazonaws.com",
+        "token_file": "/t",
+    }
+
+    assert expected == as_dict(serve_settings(LEAST))
+
+
+def test_everything_set() -> None:
+    """Every variable is read."""
+    environ = {
+        **LEAST,
+        "AWS_ROLE_SESSION_NAME": "me",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL_STS": "https://sts.example:8443/x",
+        "AWS_CA_BUNDLE": "/ca",
+        "HTTPS_PROXY": "http://u:p@proxy:3128",
+        "NO_PROXY": ".svc",
+        "POD_NAME": "app",
+        "POD_NAMESPACE": "team",
+        "IMDS_EMULATOR_PORT": "1",
+        "IMDS_EMULATOR_HEALTH_PORT": "65535",
+        "IMDS_EMULATOR_IMDS_VERSION": "v2",
+        "IMDS_EMULATOR_DURATION_SECONDS": "43200",
+        "IMDS_EMULATOR_STARTUP_SECONDS": "0",
+        "IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS": "30",
+        "IMDS_EMULATOR_ROOT_CERTIFICATES": "aws",
+    }
+    expected = {
+        "ca_bundle": "/ca",
+        "duration_seconds": 43200,
+        "health_port": 65535,
+        "https_proxy": "http://u:p@proxy:3128",
+        "imds_version": "v2",
+        "no_proxy": ".svc",
+        "pod_name": "app",
+        "pod_namespace": "team",
+        "port": 1,
+        "region": "eu-west-1",
+        "role_arn": ARN,
+        "role_name": "app-role",
+        "root_certificates": "aws",
+        "serve_after_sigterm_seconds": 30,
+        "session_name": "me",
+        "startup_seconds": 0,
+        "sts_url": "https://sts.example:8443/x",
+        "token_file": "/t",
+    }
+
+    assert expected == as_dict(serve_settings(environ))
+
+
+def test_an_empty_variable_is_not_set() -> None:
+    """An empty variable, as the downward API makes it of an annotation that is not there, is as good as none."""
+    known = {name: value for name, value in vars(names).items() if name.startswith("ENV_") and value not in LEAST}
+    environ = {**LEAST, **dict.fromkeys(known.values(), "")}
+
+    assert as_dict(serve_settings(LEAST)) == as_dict(serve_settings(environ))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ({"AWS_ROLE_ARN": " \n"}, "AWS_ROLE_ARN is not set: set it to a role's ARN"),
+        ({"AWS_ROLE_ARN": "app-role"}, "AWS_ROLE_ARN is wrong: 'app-role' is not the ARN of an IAM role: it is no ARN"),
+        (
+            {"AWS_ROLE_ARN": "arn:aws-x:iam::123456789012:role/r"},
+            "AWS_ROLE_ARN is wrong: 'aws-x' is no partition of AWS",
+        ),
+        ({"AWS_WEB_IDENTITY_TOKEN_FILE": ""}, "AWS_WEB_IDENTITY_TOKEN_FILE is not set: set it to the file"),
+        ({"AWS_ROLE_SESSION_NAME": "a b"}, "AWS_ROLE_SESSION_NAME='a b' is wrong: give 2 to 64 characters of"),
+        ({"AWS_ROLE_SESSION_NAME": "a"}, "AWS_ROLE_SESSION_NAME='a' is wrong: give 2 to 64 characters of"),
+        ({"AWS_REGION": "cn-north-1"}, f"AWS_REGION='cn-north-1' is wrong: {ARN} needs a region of aws, such as us-"),
+        (
+            {"IMDS_EMULATOR_POD_REGION": "mars"},
+            f"IMDS_EMULATOR_POD_REGION='mars' is wrong: {ARN} needs a region of aws",
+        ),
+        ({"AWS_ENDPOINT_URL_STS": "http://x"}, "AWS_ENDPOINT_URL_STS='http://x' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://"}, "AWS_ENDPOINT_URL_STS='https://' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://u@h"}, "AWS_ENDPOINT_URL_STS='https://u@h' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h:x"}, "AWS_ENDPOINT_URL_STS='https://h:x' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX: y"}, "AWS_ENDPOINT_URL_STS='https://h/\\r\\nX: y' is wrong: give"),
+        ({"AWS_USE_FIPS_ENDPOINT": "yes"}, "AWS_USE_FIPS_ENDPOINT='yes' is wrong: give true or false"),
+        ({"HTTPS_PROXY": "https://proxy"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"HTTPS_PROXY": "http://u:secret@/"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"HTTPS_PROXY": "socks5://proxy"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"IMDS_EMULATOR_PORT": "0"}, "IMDS_EMULATOR_PORT='0' is wrong: give a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "65536"}, "IMDS_EMULATOR_PORT='65536' is wrong: give a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "http"}, "IMDS_EMULATOR_PORT='http' is wrong: give a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "²"}, "IMDS_EMULATOR_PORT='²' is wrong: give a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "16926"}, "IMDS_EMULATOR_HEALTH_PORT='16926' is wrong: it is IMDS_EMULATOR_PORT too"),
+        ({"IMDS_EMULATOR_IMDS_VERSION": "2"}, "IMDS_EMULATOR_IMDS_VERSION='2' is wrong: give one of v1, v1-and-v2, v2"),
+        ({"IMDS_EMULATOR_POD_IMDS_VERSION": "V2"}, "IMDS_EMULATOR_POD_IMDS_VERSION='V2' is wrong: give one of v1, "),
+        (
+            {"IMDS_EMULATOR_DURATION_SECONDS": "899"},
+            "IMDS_EMULATOR_DURATION_SECONDS='899' is wrong: give a whole number",
+        ),
+        ({"IMDS_EMULATOR_DURATION_SECONDS": "1h"}, "IMDS_EMULATOR_DURATION_SECONDS='1h' is wrong: give a whole number"),
+        ({"IMDS_EMULATOR_STARTUP_SECONDS": "-1"}, "IMDS_EMULATOR_STARTUP_SECONDS='-1' is wrong: give a whole number"),
+        ({"IMDS_EMULATOR_ROOT_CERTIFICATES": "x"}, "IMDS_EMULATOR_ROOT_CERTIFICATES='x' is wrong: give one of aws, sy"),
+    ],
+)
+def test_wrong(extra: dict[str, str], message: str) -> None:
+    """A wrong setting gives one line that names variable, value and remedy, and no password."""
+    with pytest.raises(SettingsError) as error:
+        serve_settings({**LEAST, **extra})
+
+    actual = str(error.value)
+    assert message == actual[: len(message)]
+    assert "\n" not in actual
+    assert "secret" not in actual
+
+
+@pytest.mark.parametrize(
+    ("extra", "url", "roots"),
+    [
+        (
+            {"AWS_ROLE_ARN": "arn:aws-cn:iam::123456789012:role/r", "AWS_REGION": "cn-north-1"},
+            "https://sts.cn-north-1.amazonaws.com.cn",
+            "system",
+        ),
+        ({"AWS_ROLE_ARN": "arn:aws-us-gov:iam::123456789012:role/r"}, "https://sts.us-gov-west-1.amazonaws.com", "aws"),
+        (
+            {"AWS_ROLE_ARN": "arn:aws-cn:iam::123456789012:role/r"},
+            "https://sts.cn-northwest-1.amazonaws.com.cn",
+            "system",
+        ),
+        ({"AWS_REGION": "eu-west-1"}, "https://sts.eu-west-1.amazonaws.com", "aws"),
+        (
+            {"AWS_REGION": "eu-west-1", "IMDS_EMULATOR_POD_REGION": "eu-west-3"},
+            "https://sts.eu-west-3.amazonaws.com",
+            "aws",
+        ),
+        ({"AWS_USE_FIPS_ENDPOINT": "True"}, "https://sts-fips.us-east-1.amazonaws.com", "aws"),
+        (
+            {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://[::1]:8443"},
+            "https://[::1]:8443",
+            "system",
+        ),
+    ],
+)
+def test_endpoint(extra: dict[str, str], url: str, roots: str) -> None:
+    """STS is that of the region, or of the ARN's partition, or the one given; never the global one (C28, C50)."""
+    settings = serve_settings({**LEAST, **extra})
+
+    assert (url, roots) == (settings.sts_url, settings.root_certificates)
+
+
+def test_the_pods_own_version_wins() -> None:
+    """What the pod's annotation says stands above the chart's setting."""
+    environ = {**LEAST, "IMDS_EMULATOR_IMDS_VERSION": "v1", "IMDS_EMULATOR_POD_IMDS_VERSION": "v2"}
+
+    assert "v2" == serve_settings(environ).imds_version
+
+
+@pytest.mark.parametrize("name", ["https_proxy", "HTTPS_PROXY"])
+def test_proxy_in_lower_case(name: str) -> None:
+    """The proxy's variables are read in lower case too, as curl and botocore do."""
+    settings = serve_settings({**LEAST, name: "proxy:3128", "no_proxy": "x"})
+
+    assert ("proxy:3128", "x") == (settings.https_proxy, settings.no_proxy)
+
+
+def session_name(namespace: str, pod: str) -> str:
+    """Return the session's name for a pod."""
+    return serve_settings({**LEAST, "POD_NAMESPACE": namespace, "POD_NAME": pod}).session_name
+
+
+def test_session_name() -> None:
+    """The session is named for the pod (C49)."""
+    assert "team-a.app-7c9f-x" == session_name("team-a", "app-7c9f-x")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "pod"),
+    [("n" * 63, "p" * 126 + "." + "q" * 126), ("", "p"), ("n" * 31, "p" * 32), ("n" * 32, "p" * 32)],
+)
+def test_session_name_of_any_pod(namespace: str, pod: str) -> None:
+    """2 to 64 characters that STS allows, the same each time, another where the pods' names differ at the end (C49)."""
+    name = session_name(namespace, pod)
+
+    assert 2 <= len(name) <= 64
+    assert SESSION_NAME_CHARACTERS.issuperset(name)
+    assert name == session_name(namespace, pod)
+    assert name != session_name(namespace, pod[:-1] + "z")
