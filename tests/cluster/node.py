@@ -37,6 +37,7 @@ def main() -> None:
     """Mount and mind, for ever; the kernel ends all of it when this process is killed."""
     folder, cache = Path(sys.argv[1]), Path(sys.argv[2])
     plan = json.loads((folder / "plan.json").read_text())
+    os.chdir("/")
     _mount(folder, cache)
     _mind([_Component(name, argv) for name, argv in plan.items()])
 
