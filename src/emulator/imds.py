@@ -30,7 +30,7 @@ TOKEN_PUT_ONLY = Response(405, headers="Allow: OPTIONS, PUT\r\n")
 TOKEN_BAD_TTL = Response(400)
 TOKEN_FORWARDED = Response(403)
 UNAUTHORIZED = Response(401)
-NO_CREDENTIALS_YET = Failure("NoCredentials", "no credentials yet: the first exchange with STS is under way")
+NO_CREDENTIALS = Failure("NoCredentials", "no credentials: an exchange with STS is under way")
 
 
 class Service:
@@ -47,20 +47,21 @@ class Service:
         "unavailable",
     )
 
-    def __init__(self, role_name: str, tokens: "Tokens | None", *, token_needed: bool = False) -> None:
+    def __init__(self, role_name: str, tokens: "Tokens | None", now: float, *, token_needed: bool = False) -> None:
         self.role_name = role_name
         self.role_list = Response(200, role_name)
         self.tokens = tokens  # None: IMDSv1 alone
         self.token_needed = token_needed
         self.document: Response | None = None
         self.expires_at = 0.0
-        self.unavailable = error_response(503, NO_CREDENTIALS_YET, 0)
+        self.unavailable = error_response(503, NO_CREDENTIALS, now)
         self.hopeful = False  # an exchange is under way that may well bring credentials
 
     def offer(self, credentials: Credentials) -> None:
         """Serve these credentials until they expire."""
         self.document = Response(200, document(credentials))
         self.expires_at = credentials.expires_at
+        self.unavailable = error_response(503, NO_CREDENTIALS, credentials.updated_at)
 
 
 def respond(request: Request, service: Service, now: float) -> Response | None:
