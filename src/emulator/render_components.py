@@ -67,7 +67,7 @@ def words(parameters: dict[str, str]) -> Object:
 def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str) -> Object:
     """Return what the injection adds to the lists of a pod's spec, by list."""
     annotations = {names.ANNOTATION_ROLE_ARN: "arn:aws:iam::123456789012:role/app-role"}
-    pod = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}
+    pod: Object = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}
     chosen = {**parameters, "sidecarMode": sidecar_mode, "redirectMode": redirect_mode}
     injected = deepcopy(pod)
     patch.apply(injected, patch.operations(Facts(pod, chosen)))
