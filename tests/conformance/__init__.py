@@ -1,1 +1,1 @@
-"""Real AWS clients of fifteen years against the emulator, each in each IMDS mode: who gets its credentials, who can't."""
+"""Real AWS clients of many years against the emulator, each in each IMDS mode: who gets credentials, who can't."""

@@ -17,7 +17,7 @@ class Client:
     """`cannot`: mode to the reason why it gets no credentials there; it works in the other modes.
 
     `signs`: its credentials are seen in a request to S3 that they sign, because it does not show them.
-    `short`: quick to install, so part of `make test`. `note`: what its user should know.
+    `short`: quick to install, so part of `make test`.
     """
 
     name: str
@@ -26,12 +26,11 @@ class Client:
     cannot: Mapping[str, str] = field(default_factory=dict, hash=False)
     signs: bool = False
     short: bool = False
-    note: str = ""
 
     @property
     def id(self) -> str:
         """What the command line calls it, and the name of its folder in the cache."""
-        return "-".join(part for part in (self.recipe.package, self.recipe.version) if part)
+        return "-".join(filter(None, (self.recipe.package, self.recipe.version, self.recipe.variant)))
 
     @property
     def title(self) -> str:
@@ -62,16 +61,23 @@ CLIENTS = (
     Client("aws-c-auth (awscrt)", Recipe("awscrt", "0.38.1", "use_awscrt.py"), PYTHON),
     Client("aws-sdk-ruby", Recipe("ruby-aws-sdk-core", "3.168.1", "aws_sdk_core.rb"), RUBY),
     Client("rclone", Recipe("rclone", "1.60.1", "rclone.sh"), DEBIAN, signs=True),
-    Client("s3fs", Recipe("s3fs", "1.90", "s3fs.sh"), DEBIAN, signs=True),
+    Client(
+        "s3fs, iam_role=auto",
+        Recipe("s3fs", "1.90", "s3fs.sh", "auto"),
+        DEBIAN,
+        {"v2": "lists the roles without a token; name the role instead of `auto`"},
+        signs=True,
+    ),
+    Client("s3fs, iam_role=NAME", Recipe("s3fs", "1.90", "s3fs_named.sh", "named"), DEBIAN, signs=True),
     Client("minio-go", Recipe("minio-go", "7.4.1", "minio_go.go"), GO, NEW),
     Client("minio-py", Recipe("minio", "7.2.20", "use_minio.py"), PYTHON, NEW),
     Client("object_store (obstore)", Recipe("obstore", "0.12.1", "use_obstore.py"), PYTHON, NEW, signs=True),
     Client("opendal", Recipe("opendal", "0.47.12", "use_opendal.py"), PYTHON, NEW, signs=True),
-    Client("curl, IMDSv1", Recipe("curl-v1", "", "curl_v1.sh"), SHELL, {"v2": "asks without a token"}, short=True),
-    Client("curl, IMDSv2", Recipe("curl-v2", "", "curl_v2.sh"), SHELL, short=True),
+    Client("curl, IMDSv1", Recipe("curl", "", "curl_v1.sh", "v1"), SHELL, {"v2": "asks without a token"}, short=True),
+    Client("curl, IMDSv2", Recipe("curl", "", "curl_v2.sh", "v2"), SHELL, short=True),
     Client(
         "curl -f, IMDSv2",
-        Recipe("curl-v2-fail", "", "curl_v2_fail.sh"),
+        Recipe("curl", "", "curl_v2_fail.sh", "v2-fail"),
         SHELL,
         {"v1": "stops when it gets no token"},
         short=True,
@@ -80,9 +86,11 @@ CLIENTS = (
 
 
 def select(wanted: list[str], *, short: bool) -> list[Client]:
-    """Return the clients whose name or id is in `wanted`, all if that is empty; raises ValueError for an unknown one."""
+    """Return the clients whose name or id is in `wanted`, all if it is empty; raises ValueError for an unknown one."""
     known = {name for client in CLIENTS for name in (client.id, client.name)}
     if unknown := [name for name in wanted if name not in known]:
-        raise ValueError(f"--client {unknown[0]}: not in the table; one of {', '.join(client.id for client in CLIENTS)}")
+        raise ValueError(
+            f"--client {unknown[0]}: not in the table; one of {', '.join(client.id for client in CLIENTS)}"
+        )
     named = [client for client in CLIENTS if not wanted or client.id in wanted or client.name in wanted]
     return [client for client in named if client.short or not short]

@@ -23,11 +23,15 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes one client: `package` and `version` name the folder of its lock files, `driver` its program."""
+    """What makes one client: `package` and `version` name the folder of its lock files, `driver` its program.
+
+    `variant` tells clients apart that differ in nothing but the driver. A version of "" is the machine's own.
+    """
 
     package: str
     version: str
     driver: str
+    variant: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,18 @@ def _python(program: str) -> Callable[[Recipe, Path], None]:
         uv = Path(sys.executable).with_name("uv")
         locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
         _step(recipe, at, [uv, "venv", "--quiet", "--python", program, at / "venv"])
-        install = [uv, "pip", "install", "--quiet", "--python", at / "venv", "--require-hashes", "--no-deps", "-r", locks]
+        install: list[str | Path] = [
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            at / "venv",
+            "--require-hashes",
+            "--no-deps",
+            "-r",
+            locks,
+        ]
         _step(recipe, at, install)
 
     return install
@@ -111,8 +126,8 @@ def _rust(recipe: Recipe, at: Path) -> None:
     source = next(line for line in lock.read_text().splitlines() if line.startswith("source = "))
     committed = (HERE / "rust" / f"{recipe.package}-{recipe.version}" / "Cargo.lock").read_text()
     lock.write_text(committed.replace("\nchecksum = ", f"\n{source}\nchecksum = "))
-    _step(recipe, at, ["cargo", "build", "--locked", "--quiet", "--release", "--target-dir", at / "target"])
-    shutil.move(at / "target" / "release" / "client", at / "client")
+    _step(recipe, at, ["cargo", "build", "--locked", "--quiet", "--target-dir", at / "target"])
+    shutil.move(at / "target" / "debug" / "client", at / "client")
     shutil.rmtree(at / "target")
 
 
@@ -148,7 +163,7 @@ def _dpkg_version(package: str) -> str:
 
 
 def _nothing(recipe: Recipe, at: Path) -> None:
-    """The machine's own program; nothing to install."""
+    """Install nothing: it is the machine's own program."""
 
 
 def _run_python(recipe: Recipe, at: Path) -> list[str]:
@@ -163,7 +178,15 @@ def _run_built(recipe: Recipe, at: Path) -> list[str]:
 def _run_java(recipe: Recipe, at: Path) -> list[str]:
     # Java takes the home folder from the user database instead of HOME.
     classes = f"{at / 'classes'}:{at / 'lib'}/*"
-    return ["sh", "-c", 'exec java -Duser.home="$HOME" "$@"', "java", "-cp", classes, recipe.driver.removesuffix(".java")]
+    return [
+        "sh",
+        "-c",
+        'exec java -Duser.home="$HOME" "$@"',
+        "java",
+        "-cp",
+        classes,
+        recipe.driver.removesuffix(".java"),
+    ]
 
 
 def _run_js(recipe: Recipe, at: Path) -> list[str]:

@@ -16,12 +16,16 @@ from tests.sts.sessions import Request, Sessions
 
 @dataclass(frozen=True)
 class Outcome:
-    """`client` is an id. `detail`: the client's own words where it does not work. `fault`: what must not be."""
+    """`client` is an id. `detail`: the client's own words where it does not work. `fault`: what must not be.
+
+    `told_seconds`: the client's driver took the time; else `seconds` includes the start of the program.
+    """
 
     client: str
     mode: str
     works: bool
     seconds: float
+    told_seconds: bool
     detail: str = ""
     fault: str = ""
 
@@ -39,25 +43,22 @@ class Outcome:
 def judge(client: Client, mode: str, ended: Ended, sessions: Sessions, requests: list[Request]) -> Outcome:
     """Compare what the client got with what STS issued."""
     told = _told(ended.stdout)
-    seconds = round(float(told.get("Seconds", ended.seconds)), 3)
-
-    def outcome(*, works: bool, detail: str = "", fault: str = "") -> Outcome:
-        return Outcome(client.id, mode, works, seconds, detail, fault)
-
+    works, detail, fault = False, "", ""
     if client.signs and requests:
         session = sessions.issued(s3.access_key_id(requests[0]))
-        if session is None or not s3.is_signed_by(requests[0], session):
-            return outcome(works=False, fault="signed with credentials that STS did not issue")
-        return outcome(works=True)
-    if "AccessKeyId" in told:
-        if not _issued(told, sessions):
-            return outcome(works=False, fault=f"has credentials that STS did not issue: {told['AccessKeyId']}")
-        return outcome(works=True)
-    if "Error" in told:
-        return outcome(works=False, detail=" ".join(str(told["Error"]).split()))
-    if client.language.tool:
-        return outcome(works=False, detail=ended.last_words)
-    return outcome(works=False, fault=f"its driver is broken: {ended.last_words}")
+        works = session is not None and s3.is_signed_by(requests[0], session)
+        fault = "" if works else "signed with credentials that STS did not issue"
+    elif "AccessKeyId" in told:
+        works = _issued(told, sessions)
+        fault = "" if works else f"has credentials that STS did not issue: {told['AccessKeyId']}"
+    elif "Error" in told:
+        detail = " ".join(str(told["Error"]).split())
+    elif client.language.tool:
+        detail = ended.last_words
+    else:
+        fault = f"its driver is broken: {ended.last_words}"
+    seconds = round(float(told.get("Seconds", ended.seconds)), 3)
+    return Outcome(client.id, mode, works, seconds, "Seconds" in told, detail, fault)
 
 
 def _told(stdout: str) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ from tests.conformance import program, s3
 from tests.conformance.clients import CLIENTS, Client
 from tests.conformance.outcome import Outcome, judge
 from tests.conformance.program import CHECKOUT
-from tests.sts.local import LocalSts, local_sts
+from tests.sts.local import ROLE_ARN, LocalSts, local_sts
 
 START_SECONDS = 30.0
 _POLL_SECONDS = 0.01
@@ -99,7 +99,7 @@ def _must(command: list[str], environment: dict[str, str]) -> None:
 def _started() -> bool:
     url = f"http://127.0.0.1:{names.HEALTH_PORT_DEFAULT}{names.READY_PATH}"
     try:
-        with urllib.request.urlopen(url, timeout=START_SECONDS):  # noqa: S310 - the scheme is http
+        with urllib.request.urlopen(url, timeout=START_SECONDS):
             return True
     except (urllib.error.URLError, OSError):
         return False
@@ -109,7 +109,8 @@ def _case(client: Client, folder: Path, mode: str, sts: LocalSts, stub: s3.S3) -
     """Run one client in a home folder of its own."""
     stub.forget()
     with tempfile.TemporaryDirectory() as home:
-        command = [*client.language.command(client.recipe, folder), ":".join(map(str, s3.ADDRESS))]
+        arguments = [":".join(map(str, s3.ADDRESS)), ROLE_ARN.rpartition("/")[2]]
+        command = [*client.language.command(client.recipe, folder), *arguments]
         environment = {"PATH": _PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
         ended = program.run(command, environment, Path(home), stub.signed)
     return judge(client, mode, ended, sts.service.sessions, stub.requests)

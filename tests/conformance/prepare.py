@@ -1,37 +1,60 @@
 """Clients in the cache: each installed once, and anew when anything that it is made of changes.
 
-In: a client. Out: the folder that it is installed in, or the reason why this machine can't have it.
+In: clients. Out: the folders that they are installed in, or the reasons why this machine can't have them.
 """
 
 import contextlib
 import fcntl
 import hashlib
+import inspect
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conformance import languages
 from tests.conformance.clients import Client
 from tests.conformance.languages import UnavailableError
 from tests.tools.paths import cache
+from tests.tools.progress import StepFailedError
 
 _COMPLETE = ".complete"
 
 
 def folder(client: Client) -> Path:
-    """Return where the client is, or will be: its name tells the version and a digest of all that makes it."""
-    digest = hashlib.sha256()
-    for file in (*client.language.files(client.recipe), Path(languages.__file__)):
+    """Return where the client is, or will be: its name tells the version and a digest of what makes it."""
+    digest = hashlib.sha256(inspect.getsource(client.language.install).encode())
+    for file in client.language.files(client.recipe):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return cache() / "conformance" / f"{client.id}-{digest.hexdigest()[:8]}"
 
 
-def prepare(client: Client) -> Path:
-    """Install the client unless it is there; raises UnavailableError, and StepFailedError if an installation fails."""
+@dataclass(frozen=True)
+class Prepared:
+    """Where the clients are; why this machine can't have some; the log's end of what should have worked."""
+
+    folders: dict[Client, Path] = field(default_factory=dict)
+    unavailable: dict[Client, str] = field(default_factory=dict)
+    failed: dict[Client, str] = field(default_factory=dict)
+
+
+def prepare(clients: Iterable[Client]) -> Prepared:
+    """Install the clients that are not there, one after the other."""
+    prepared = Prepared()
+    for client in clients:
+        try:
+            prepared.folders[client] = _prepare(client)
+        except UnavailableError as error:
+            prepared.unavailable[client] = str(error)
+        except StepFailedError as error:
+            prepared.failed[client] = str(error)
+    return prepared
+
+
+def _prepare(client: Client) -> Path:
     if missing := client.language.missing():
         raise UnavailableError(missing)
     target = folder(client)
-    with _one_at_a_time():
+    with _alone(target):
         if not (target / _COMPLETE).exists():
             # Not a folder that is renamed when it is done: virtual environments know where they are.
             shutil.rmtree(target, ignore_errors=True)
@@ -42,10 +65,9 @@ def prepare(client: Client) -> Path:
 
 
 @contextlib.contextmanager
-def _one_at_a_time() -> Iterator[None]:
-    """Keep a second run from installing into the same folders."""
-    path = cache() / "conformance" / "lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
+def _alone(target: Path) -> Iterator[None]:
+    """Keep a second run from installing into the same folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,39 +1,53 @@
-"""The table of clients and modes: for a terminal while it runs, and as docs/clients.md.
+"""What a run says on a terminal: a line for each outcome, a table at the end.
 
 In: the outcomes of a run, the clients that were skipped. Out: texts.
 """
 
-from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from emulator.names import IMDS_VERSIONS
-from tests.conformance.clients import CLIENTS, Client
+from tests.conformance.clients import Client
 from tests.conformance.outcome import Outcome
 
-SLOW_SECONDS = 0.5
 
-Outcomes = Mapping[tuple[Client, str], Outcome]
+@dataclass
+class Result:
+    """What became of a run. `skipped`: clients that this machine can't have, and why; `broken`: what failed around."""
+
+    outcomes: dict[tuple[Client, str], Outcome]
+    skipped: dict[Client, str]
+    broken: list[str]
+
+    @property
+    def wrong(self) -> list[Outcome]:
+        """Return the outcomes that differ from the table of clients."""
+        return [outcome for (client, _), outcome in self.outcomes.items() if outcome.complaint(client)]
+
+    def text(self) -> str:
+        """Return a line for each client with its modes, then what was skipped and what failed, by name."""
+        clients = dict.fromkeys(client for client, _ in self.outcomes)
+        rows = [[client.title, *(self._cell(client, mode) for mode in IMDS_VERSIONS)] for client in clients]
+        rows.insert(0, ["client", *IMDS_VERSIONS])
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines += [f"skipped: {client.title}: {reason}" for client, reason in self.skipped.items()]
+        lines += [f"failed: {what}" for what in self.broken]
+        failed = len(self.wrong) + len(self.broken)
+        lines.append(f"{len(self.outcomes) - len(self.wrong)} passed, {failed} failed, {len(self.skipped)} skipped")
+        return "\n".join(lines)
+
+    def _cell(self, client: Client, mode: str) -> str:
+        outcome = self.outcomes.get((client, mode))
+        if outcome is None:
+            return "not run"
+        if outcome.complaint(client):
+            return "FAILED"
+        return f"{outcome.seconds:.2f} s" if outcome.works else "cannot"
 
 
 def line(client: Client, outcome: Outcome) -> str:
     """Return what to say as soon as one outcome is there."""
-    complaint = outcome.complaint(client)
-    result = "works" if outcome.works else f"cannot: {client.cannot.get(outcome.mode, '')}"
-    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:7.2f} s  {complaint and f'FAILED: {complaint}' or result}"
-
-
-def table(outcomes: Outcomes, skipped: Mapping[Client, str]) -> str:
-    """Return one line for each client and each mode that was run, and the skipped ones by name."""
-    rows = [("client", *IMDS_VERSIONS)]
-    for client in dict.fromkeys(client for client, _ in outcomes):
-        rows.append((client.title, *(_short(client, outcomes.get((client, mode))) for mode in IMDS_VERSIONS)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([*lines, *(f"skipped: {client.title}: {reason}" for client, reason in skipped.items())])
-
-
-def _short(client: Client, outcome: Outcome | None) -> str:
-    if outcome is None:
-        return "not run"
-    if outcome.complaint(client):
-        return "FAILED"
-    return f"{outcome.seconds:.2f} s" if outcome.works else "cannot"
+    result = "works" if outcome.works else f"cannot: {client.cannot.get(outcome.mode, '')} ({outcome.detail})"
+    if complaint := outcome.complaint(client):
+        result = f"FAILED: {complaint}"
+    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:7.2f} s  {result}"

@@ -1,0 +1,38 @@
+"""Real clients against the emulator, those that are quick to install: `make conformance` runs the others too."""
+
+import functools
+from collections.abc import Mapping
+
+import pytest
+
+from emulator.names import IMDS_VERSIONS
+from tests.conformance import pods
+from tests.conformance.clients import Client, select
+from tests.conformance.outcome import Outcome
+from tests.conformance.prepare import Prepared, prepare
+
+SHORT = select([], short=True)
+
+
+@functools.cache
+def prepared() -> Prepared:
+    """Install all of them, once."""
+    return prepare(SHORT)
+
+
+@functools.cache
+def outcomes(mode: str) -> Mapping[str, Outcome]:
+    """Run all of them in one pod of this mode."""
+    return {outcome.client: outcome for outcome in pods.outcomes(mode, prepared().folders)}
+
+
+@pytest.mark.skipif(bool(pods.unavailable()), reason=pods.unavailable())
+@pytest.mark.parametrize("mode", IMDS_VERSIONS)
+@pytest.mark.parametrize("client", SHORT, ids=lambda client: client.id)
+def test_client_does_what_the_table_says(client: Client, mode: str) -> None:
+    """A client gets the credentials that STS issued in the modes of the table, and in no other."""
+    if reason := prepared().unavailable.get(client):
+        pytest.skip(f"{client.title}: {reason}")
+
+    assert client not in prepared().failed, prepared().failed[client]
+    assert outcomes(mode)[client.id].complaint(client) == ""

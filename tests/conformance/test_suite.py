@@ -1,0 +1,121 @@
+"""The suite itself: a client that does what it should not fails it, and so does a table of versions that don't run."""
+
+import datetime as dt
+import json
+
+import pytest
+
+from emulator.names import IMDS_VERSIONS
+from tests.conformance import document
+from tests.conformance.clients import CLIENTS, Client, select
+from tests.conformance.languages import HERE, SHELL
+from tests.conformance.outcome import Outcome, judge
+from tests.conformance.program import Ended
+from tests.sts.roles import parse
+from tests.sts.sessions import Session, Sessions
+
+V2_ONLY = next(client for client in CLIENTS if client.id == "minio-7.2.20")
+SCRIPT = next(client for client in CLIENTS if client.language is SHELL)
+SESSIONS = Sessions()
+SESSION: Session = SESSIONS.issue(
+    parse("arn:aws:iam::123456789012:role/app-role"), "app", dt.datetime.now(dt.UTC) + dt.timedelta(hours=1)
+)
+ISSUED = {
+    "AccessKeyId": SESSION.access_key_id,
+    "SecretAccessKey": SESSION.secret_access_key,
+    "Token": SESSION.session_token,
+    "Seconds": 0.25,
+}
+
+
+def judged(client: Client, mode: str, stdout: str, stderr: str = "") -> Outcome:
+    """Return the outcome of a program that printed this."""
+    return judge(client, mode, Ended(0, stdout, stderr, 1.0), SESSIONS, [])
+
+
+def test_issued_credentials_work() -> None:
+    """Credentials that STS issued are what a client is for."""
+    outcome = judged(V2_ONLY, "v2", json.dumps(ISSUED))
+
+    assert outcome == Outcome(V2_ONLY.id, "v2", works=True, seconds=0.25, told_seconds=True)
+    assert outcome.complaint(V2_ONLY) == ""
+
+
+@pytest.mark.parametrize("name", ["AccessKeyId", "SecretAccessKey", "Token"])
+def test_other_credentials_fail(name: str) -> None:
+    """Credentials that STS did not issue as a whole fail the suite, whatever the table says."""
+    outcome = judged(V2_ONLY, "v2", json.dumps({**ISSUED, name: "other"}))
+
+    assert outcome.complaint(V2_ONLY).startswith("has credentials that STS did not issue: ")
+
+
+def test_working_against_the_table_fails() -> None:
+    """A client that works where the table says that it can't fails the suite."""
+    outcome = judged(V2_ONLY, "v1", json.dumps(ISSUED))
+
+    assert outcome.complaint(V2_ONLY) == "works, but the table says that it can't: has no fallback to IMDSv1"
+
+
+def test_not_working_against_the_table_fails() -> None:
+    """A client that says that it has no credentials, where the table says that it works, fails the suite."""
+    outcome = judged(V2_ONLY, "v2", json.dumps({"Error": "no  such\nthing", "Seconds": 3.0}))
+
+    assert outcome.complaint(V2_ONLY) == "does not work: no such thing"
+
+
+def test_broken_driver_is_not_a_client_without_credentials() -> None:
+    """A driver that dies fails the suite also where the table says that the client can't work."""
+    outcome = judged(V2_ONLY, "v1", "", "Traceback\nImportError: no module")
+
+    assert outcome.complaint(V2_ONLY) == "its driver is broken: exit status 0: ImportError: no module"
+
+
+def test_tool_speaks_its_own_words() -> None:
+    """A program that is not ours tells in its own words that it has no credentials."""
+    outcome = judged(SCRIPT, "v2", "", "401")
+
+    assert outcome == Outcome(
+        SCRIPT.id, "v2", works=False, seconds=1.0, told_seconds=False, detail="exit status 0: 401"
+    )
+
+
+@pytest.mark.parametrize(
+    "client",
+    [client for client in CLIENTS if client.language.folder not in ("shell", "ruby")],
+    ids=lambda client: client.id,
+)
+def test_lock_files_are_of_the_version_in_the_table(client: Client) -> None:
+    """The version in the table is the one in the client's lock files; Debian's are compared when they are installed."""
+    folder = HERE / client.language.folder / f"{client.recipe.package}-{client.recipe.version}"
+    locked = {line.strip() for file in folder.iterdir() for line in file.read_text().splitlines()}
+    package, version = client.recipe.package, client.recipe.version
+    expected = {
+        "python": f"{package}=={version} \\",
+        "go": f"github.com/aws/{package} v{version}",
+        "java": f"<version>{version}</version>",
+        "js": f'"version": "{version}",',
+        "rust": f'{package} = "={version}"',
+    }[client.language.folder]
+
+    assert [line for line in locked if line.removeprefix("require ").removesuffix(" // indirect").endswith(expected)]
+
+
+def test_ids_are_unique() -> None:
+    """The command line and the cache tell all clients apart."""
+    assert len(CLIENTS) == len({client.id for client in CLIENTS})
+
+
+def test_every_client_works_somewhere() -> None:
+    """No driver could be broken unnoticed: each client works in some mode."""
+    assert [] == [client for client in CLIENTS if set(client.cannot) >= set(IMDS_VERSIONS)]
+
+
+def test_unknown_client_is_refused() -> None:
+    """A client that is not in the table is named, with those that are."""
+    with pytest.raises(ValueError, match=r"--client boto: not in the table; one of botocore-1\.12\.253, "):
+        select(["boto"], short=False)
+
+
+def test_docs_have_the_table() -> None:
+    """docs/clients.md was written after the last change of the table."""
+    assert document.matrix() in document.FILE.read_text()
