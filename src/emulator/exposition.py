@@ -21,7 +21,7 @@ TABLE = {
     "imds_emulator_exchanges_total": (
         "counter",
         ("result", "sts_code"),
-        "Exchanges with STS, by result (success or failure) and the error code of STS, or ours if it was not reached.",
+        "Exchanges with STS, by result (success, failure) and error code: of STS, or ours if it was not reached.",
     ),
     "imds_emulator_exchange_duration_seconds": ("histogram", (), "Time that exchanges with STS took."),
     "imds_emulator_credentials_remaining_seconds": (

@@ -1,0 +1,219 @@
+"""AssumeRoleWithWebIdentity: the request's bytes, and what answers mean."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emulator.credentials import Failure
+from emulator.sts import MESSAGE_LIMIT, Grant, clean, form, read_answer, read_outcome, request
+from tests.wire.stub_sts import error, grant
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+NOW = 1_795_597_200.0  # 2026-11-25T09:00:00Z
+
+
+def http(status: int, body: str, headers: str = "") -> bytes:
+    """Return an HTTP answer."""
+    return f"HTTP/1.1 {status} X\r\n{headers}Content-Length: {len(body.encode())}\r\n\r\n{body}".encode()
+
+
+def fields(outcome: Grant | Failure) -> dict[str, object]:
+    """Return what is in an outcome."""
+    return {name: getattr(outcome, name) for name in type(outcome).__slots__}
+
+
+def test_request() -> None:
+    """The call is a POST of a form, unsigned, with the whole ARN (C27, C52)."""
+    data = request(
+        "sts.eu-west-1.amazonaws.com",
+        "/",
+        role_arn="arn:aws:iam::123456789012:role/team/app-role",
+        session_name="team-a.app",
+        duration_seconds=3600,
+        token=TOKEN,
+    )
+
+    expected_body = (
+        "Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
+        "&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fteam%2Fapp-role&RoleSessionName=team-a.app"
+        f"&DurationSeconds=3600&WebIdentityToken={TOKEN}"
+    )
+    expected = (
+        "POST / HTTP/1.1\r\nHost: sts.eu-west-1.amazonaws.com\r\n"
+        "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\nAccept: text/xml\r\n"
+        f"User-Agent: imds-emulator\r\nContent-Length: {len(expected_body)}\r\nConnection: close\r\n\r\n{expected_body}"
+    )
+    assert expected.encode() == data
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.text(min_size=1)))
+def test_form(values: dict[str, str]) -> None:
+    """Any text in a form is read back as it was."""
+    assert values == {
+        name: found[0] for name, found in parse_qs(form(values).decode(), strict_parsing=bool(values)).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (http(200, "body", "Date: x\r\n"), (200, b"body", "x")),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nbo\r\n2;x\r\ndy\r\n0\r\n\r\n",
+            (200, b"body", None),
+        ),
+        (b"HTTP/1.0 200 OK\r\n\r\nbody", (200, b"body", None)),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + http(403, "no"), (403, b"no", None)),
+    ],
+)
+def test_answer(data: bytes, expected: tuple[int, bytes, str | None]) -> None:
+    """Status, headers and body, whichever way the body's end is told."""
+    answer = read_answer(data)
+
+    assert answer is not None
+    assert expected == (answer.status, answer.body, answer.headers.get("date"))
+
+
+@pytest.mark.parametrize(
+    "data", [http(200, "body"), b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n"]
+)
+def test_answer_that_broke_off(data: bytes) -> None:
+    """An answer that is not whole is none."""
+    whole = data if data.endswith(b"body") else data[:-4]  # the end of the trailers may be missing
+
+    assert [None] * (len(whole) - 1) == [read_answer(whole[:length]) for length in range(1, len(whole))]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x28",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_no_answer(data: bytes) -> None:
+    """What is no HTTP is no answer."""
+    assert read_answer(data) is None
+
+
+def outcome_of(status: int, body: str, headers: str = "") -> dict[str, object]:
+    """Return the fields of what an answer means."""
+    return fields(read_outcome(read_answer(http(status, body, headers)), TOKEN))
+
+
+def test_grant() -> None:
+    """Credentials, their end, and the clock of STS are read out of its XML."""
+    expected = {
+        "access_key_id": "ASIA1",
+        "secret_access_key": "secret/ASIA1",
+        "token": "token/ASIA1==",
+        "expiration": NOW + 3600,
+        "date": NOW,
+        "request_id": "req-1",
+    }
+
+    assert expected == outcome_of(200, grant("ASIA1", now=NOW).body, "Date: Wed, 25 Nov 2026 09:00:00 GMT\r\n")
+
+
+@pytest.mark.parametrize(
+    ("expiration", "expected"),
+    [
+        ("2026-11-25T10:00:00Z", NOW + 3600),
+        ("2026-11-25T10:00:00.500Z", NOW + 3600.5),
+        ("2026-11-25T11:00:00+01:00", NOW + 3600),
+        ("2026-11-25T10:00:00", NOW + 3600),
+    ],
+)
+def test_expiration(expiration: str, expected: float) -> None:
+    """The end is read in any form of ISO 8601."""
+    body = grant(now=NOW).body.replace("2026-11-25T10:00:00Z", expiration)
+
+    assert expected == outcome_of(200, body)["expiration"]
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 25 Nov 2026 25:00:00 GMT", "Wed, 25 Foo 2026 09:00:00 GMT"])
+def test_no_date(date: str) -> None:
+    """Without a date, or with one that can't be read, the clock of STS is not known."""
+    assert outcome_of(200, grant(now=NOW).body, f"Date: {date}\r\n")["date"] is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(403, "AccessDenied"), (400, "ExpiredTokenException"), (400, "InvalidIdentityToken"), (400, "Throttling")],
+)
+def test_error(status: int, code: str) -> None:
+    """An error of STS is its code, message, status and request id (C43, C44, C45)."""
+    expected = {"code": code, "message": "Not so", "status": status, "request_id": "req-2"}
+
+    assert expected == outcome_of(status, error(status, code, "Not so").body)
+
+
+UNUSABLE = [
+    "",
+    "<html>",
+    "<a/>",
+    '{"AccessKeyId": "ASIA1"}',
+    grant(now=NOW).body.replace("<AccessKeyId>ASIASTUB", "<AccessKeyId>"),
+    grant(now=NOW).body.replace("token/ASIASTUB==", 'a"b'),
+    grant(now=NOW).body.replace("token/ASIASTUB==", "a,b"),
+    grant(now=NOW).body.replace("2026-11-25T10:00:00Z", "soon"),
+    grant(now=NOW).body[:-20],
+]
+
+
+@pytest.mark.parametrize("body", UNUSABLE)
+def test_unusable(body: str) -> None:
+    """R14: a 200 without usable keys is a failure, never empty credentials."""
+    expected = {"code": "BadAnswer", "message": "HTTP 200 without usable credentials", "status": 0, "request_id": ""}
+
+    assert expected == {**outcome_of(200, body), "request_id": ""}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"), [(403, "<html>denied by proxy</html>"), (502, "Bad Gateway"), (429, ""), (301, "")]
+)
+def test_error_of_another(status: int, body: str) -> None:
+    """What a proxy or balancer says is not taken for an answer of STS."""
+    expected = {
+        "code": "BadAnswer",
+        "message": f"HTTP {status} without an error of STS",
+        "status": status,
+        "request_id": "",
+    }
+
+    assert expected == outcome_of(status, body)
+
+
+def test_broken_off() -> None:
+    """No answer at all is a failure."""
+    expected = {"code": "BadAnswer", "message": "the answer broke off or was not HTTP", "status": 0, "request_id": ""}
+
+    assert expected == fields(read_outcome(None, TOKEN))
+
+
+@pytest.mark.parametrize("message", [f"Value '{TOKEN}' is bad", f"Value '{TOKEN[:30]}... is bad", f"{TOKEN}{TOKEN}"])
+def test_no_message_repeats_the_token(message: str) -> None:
+    """Neither the token nor a part of it gets into a message, and so into a log or an answer (R14)."""
+    actual = clean(message, TOKEN)
+
+    assert TOKEN[:16] not in actual
+
+
+def test_clean() -> None:
+    """A message is one line of printable ASCII, of bounded length."""
+    assert "a b c" == clean(" a\r\n\tb\0é c ", "")
+    assert "x" * MESSAGE_LIMIT == clean("x" * 5000, "")
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes(data: bytes) -> None:
+    """Whatever the other side sends is an outcome."""
+    assert isinstance(read_outcome(read_answer(b"HTTP/1.1 200 OK\r\n\r\n" + data), TOKEN), Failure)
+    read_answer(data)
