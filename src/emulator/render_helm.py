@@ -23,7 +23,7 @@ class Helm:
     name = '{{ include "imds-emulator.fullname" . }}'
     namespace = "{{ .Release.Namespace }}"
     service_account = '{{ include "imds-emulator.serviceAccountName" . }}'
-    certificate_secret = '{{ include "imds-emulator.certificateSecret" . }}'
+    certificate_secret = '{{ include "imds-emulator.certificateSecret" . }}'  # noqa: S105 - the name of a Secret
     mutating_policy_api = '{{ include "imds-emulator.mutatingPolicyApi" . }}'
     parameters_checksum = (
         'checksum/parameters: {{ include (print $.Template.BasePath "/configmap.yaml") . | sha256sum }}'

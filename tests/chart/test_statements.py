@@ -143,6 +143,22 @@ def test_namespaces(tmp_path: Path) -> None:
     assert expected == webhook(objects(values))["namespaceSelector"]
 
 
+@pytest.mark.parametrize("mode", ["webhook", "policy"])
+def test_argo_cd_order(mode: str) -> None:
+    """What a labelled pod of the same sync must find there is one wave ahead of it (C65)."""
+    ahead = {
+        item["kind"]
+        for item in objects(f"--set=mode={mode}")
+        if item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave") == "-1"
+    }
+
+    expected = {
+        "webhook": {"MutatingWebhookConfiguration"},
+        "policy": {"MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"},
+    }
+    assert expected[mode] | {"ConfigMap", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"} == ahead
+
+
 def test_no_namespace_excluded() -> None:
     """With nothing excluded the selector is empty, not invalid."""
     found = objects("--set-json=namespaces.excluded=[]", "--set=namespaces.excludeRelease=false")
@@ -180,9 +196,9 @@ def test_cert_manager_mode() -> None:
     found = objects("--set=certificate.mode=cert-manager", release="r", namespace="ns")
     configuration = one(found, "MutatingWebhookConfiguration")
 
-    assert {"cert-manager.io/inject-ca-from": "ns/r-imds-emulator-certificate"} == configuration["metadata"][
-        "annotations"
-    ]
+    source = configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"]
+
+    assert "ns/r-imds-emulator-certificate" == source
     assert "caBundle" not in webhook(found)["clientConfig"]
     assert [] == [item for item in found if item["kind"] in ("Secret", "Role", "RoleBinding")]
     assert ["get"] == one(found, "ClusterRole")["rules"][0]["verbs"]
@@ -363,9 +379,9 @@ def test_pass_through(tmp_path: Path) -> None:
     }
     assert 444 == webhook(found)["clientConfig"]["service"]["port"]
     assert ("sa", {"a": "b"}) == tuple(one(found, "ServiceAccount")["metadata"][key] for key in ("name", "annotations"))
-    assert (3, {"c": "d"}) == (
+    assert (3, "d") == (
         webhook(found)["timeoutSeconds"],
-        one(found, "MutatingWebhookConfiguration")["metadata"]["annotations"],
+        one(found, "MutatingWebhookConfiguration")["metadata"]["annotations"]["c"],
     )
     assert "50%" == one(found, "PodDisruptionBudget")["spec"]["maxUnavailable"]
 

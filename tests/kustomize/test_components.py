@@ -202,10 +202,21 @@ def test_own_endpoint(tmp_path: Path) -> None:
     ]["containers"][0]["env"]
 
 
+def test_empty_env(tmp_path: Path) -> None:
+    """`sidecar-env` passes a container by whose `env` is null: kustomize does not create below that."""
+    template = copy.deepcopy(PLAIN)
+    template["spec"]["containers"][0]["env"] = None
+    found = build_from(tmp_path, consumer("sidecar-env"), app=yaml.safe_dump(workload("Job", template)))
+
+    assert template_of(one(found, "Job"))["spec"]["containers"][0]["env"] is None
+
+
 def without_own_endpoint(pod: Object) -> None:
-    """Take out the endpoints that containers set themselves."""
+    """Take out what `sidecar-env` does otherwise: own endpoints, and null in place of a list."""
     for container in [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or [])]:
-        if container.get("env"):
+        if container.get("env") is None:
+            container.pop("env", None)
+        else:
             container["env"] = [entry for entry in container["env"] if entry["name"] != names.ENV_SERVICE_ENDPOINT]
 
 
