@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from emulator.wire import Request
 
 READ_SIZE = 8192
-OUTPUT_LIMIT = 16384  # bytes of answers made before they are sent; a client that does not read gets no more
+OUTPUT_LIMIT = 4096  # bytes of answers after which it is the next client's turn, and the client must have read
 HOLD_SECONDS = 0.4  # a request waits at most so long; the shortest client (aws-sdk-go-v2) gives 0.5 s
 IDLE_SECONDS = 60  # between requests
 SLOW_SECONDS = 10  # for a request to come whole, and for an answer to be taken
@@ -151,7 +151,7 @@ class Server:
                 call = self._watched.get(fd)
                 if call is not None:
                     call(now)
-            elif connection.output:
+            elif connection.events == EPOLLOUT:
                 self._flush(connection, now)
             elif connection.waiting is not None:
                 self._close(connection)  # no event was asked for: the client is gone
@@ -203,15 +203,17 @@ class Server:
             self._serve(connection, now, partial=partial)
 
     def _serve(self, connection: Connection, now: float, *, partial: bool = False) -> None:
-        """Answer every whole request in the buffer. `partial`: the first of them began in an earlier turn."""
-        while output := self._answers(connection, now):
-            partial = False
-            if not self._write(connection, output, now):
-                return
-        self._settle(connection, now, partial=partial)
+        """Answer what is in the buffer. `partial`: a request in it began in an earlier turn."""
+        output = self._answers(connection, now)
+        if output and not self._write(connection, output, now):
+            return
+        if len(output) >= OUTPUT_LIMIT and not connection.ending:
+            self._expect(connection, EPOLLOUT, now + SLOW_SECONDS)  # go on when the others had their turn
+        else:
+            self._settle(connection, now, partial=partial and not output)
 
     def _answers(self, connection: Connection, now: float) -> bytes:
-        """Return the next answers, up to about OUTPUT_LIMIT bytes; b"" if there is nothing to answer now."""
+        """Return the next answers, until they are OUTPUT_LIMIT bytes; b"" if there is nothing to answer now."""
         output = b""
         listener = connection.listener
         while connection.buffer and connection.waiting is None and len(output) < OUTPUT_LIMIT:
@@ -266,7 +268,7 @@ class Server:
 
     def _flush(self, connection: Connection, now: float) -> None:
         output, connection.output = connection.output, b""
-        if self._write(connection, output, now):
+        if not output or self._write(connection, output, now):
             self._serve(connection, now)
 
     def _settle(self, connection: Connection, now: float, *, partial: bool) -> None:
