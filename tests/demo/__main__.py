@@ -20,11 +20,11 @@ from tests.cluster.provider import choose
 from tests.e2e import images, pods, sts
 from tests.e2e.kube import Kube, RefusedError, condition, path, program, wait_for
 from tests.e2e.pods import Team
+from tests.e2e.release import DEMO as RELEASE
+from tests.e2e.release import DEMO_NAMESPACE as NAMESPACE
 from tests.e2e.release import Release
 from tests.tools.progress import StepFailedError
 
-RELEASE = "imds-emulator"
-NAMESPACE = "imds-emulator"
 STS_NAMESPACE = "imds-emulator-demo-sts"
 APP_NAMESPACE = "imds-emulator-demo"
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.e2e.kube import Kube, Object, path, wait_for
 from tests.e2e.pods import ACCOUNT, APP_ROLE, Team
 
-ASKED_SECONDS = 150
+ASKED_SECONDS = 240
 """How long pods may take that all start at once on a small machine."""
 
 

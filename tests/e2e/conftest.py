@@ -78,6 +78,8 @@ def kube_cluster(kube_config: str) -> Iterator[ExistingCluster]:
 def kube(kube_cluster: ExistingCluster) -> Kube:
     """Provide the cluster as the tests use it: with all images on it, and without another release of the chart."""
     kube = Kube(kube_cluster)
+    if images.provider(kube):
+        Release(kube, release.DEMO, release.DEMO_NAMESPACE).uninstall()
     if found := release.others(kube, _RUN):
         pytest.exit(f"the chart is on this cluster already: {', '.join(found)}; end it by `helm uninstall`", 2)
     images.load(kube)
@@ -129,21 +131,25 @@ def team(kube: Kube, chart: Release, cluster_sts: ClusterSts) -> Iterator[Team]:
 
 
 @pytest.fixture(scope="session")
-def fleet(request: pytest.FixtureRequest, kube: Kube, team: Team) -> dict[str, RefusedError]:
-    """Create what all tests of this session run; return the refusals, by test."""
-    refusals = {}
+def fleet(request: pytest.FixtureRequest, kube: Kube, team: Team) -> dict[object, RefusedError | None]:
+    """Create what all tests of this session run, once; return what was refused, by its maker."""
+    created: dict[object, RefusedError | None] = {}
     for item in request.session.items:
         for mark in item.iter_markers("runs"):
-            try:
-                for thing in mark.args[0](team):
-                    kube.create(thing)
-            except RefusedError as refusal:
-                refusals[item.nodeid] = refusal
-    return refusals
+            (make,) = mark.args
+            if make not in created:
+                created[make] = None
+                try:
+                    for thing in make(team):
+                        kube.create(thing)
+                except RefusedError as refusal:
+                    created[make] = refusal
+    return created
 
 
 @pytest.fixture
-def running(request: pytest.FixtureRequest, fleet: dict[str, RefusedError]) -> None:
+def running(request: pytest.FixtureRequest, fleet: dict[object, RefusedError | None]) -> None:
     """Fail a test whose objects were refused."""
-    if request.node.nodeid in fleet:
-        raise fleet[request.node.nodeid]
+    for mark in request.node.iter_markers("runs"):
+        if refusal := fleet[mark.args[0]]:
+            raise refusal

@@ -20,16 +20,17 @@ def archives() -> list[Path]:
 
 def load(kube: Kube) -> None:
     """Give the node all images."""
-    provider = _provider(kube.kubeconfig.resolve())
-    if provider:
+    node = provider(kube)
+    if node:
         for archive in archives():
-            provider.load(archive)
+            node.load(archive)
 
 
-def _provider(kubeconfig: Path) -> Provider | None:
-    """Return the test cluster that a kubeconfig is of, None if it is of another."""
+def provider(kube: Kube) -> Provider | None:
+    """Return the test cluster that this is, None if it is another."""
+    kubeconfig = kube.kubeconfig.resolve()
     for name in ("main", kubeconfig.parent.name):
-        provider = choose(name)
-        if provider.kubeconfig().resolve() == kubeconfig:
-            return provider
+        found = choose(name)
+        if found.kubeconfig().resolve() == kubeconfig:
+            return found
     return None

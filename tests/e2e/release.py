@@ -15,14 +15,18 @@ from tests.e2e.pods import CLIENT_CONFIG, REGION
 
 CHART = Path(__file__).parents[2] / "charts" / "imds-emulator"
 
-# How long an app is held back without credentials; the chart's default is a minute, which tests would have to wait.
-STARTUP_SECONDS = 20
+STARTUP_SECONDS = 60
+"""How long an app is held back without credentials: the chart's default."""
 
 VALUES: dict[str, Any] = {
     "sts": {"region": REGION, "caBundleConfigMap": CLIENT_CONFIG},
-    "sidecar": {"startupSeconds": STARTUP_SECONDS, "imagePullSecrets": [{"name": "registry-of-the-platform"}]},
+    "sidecar": {"imagePullSecrets": [{"name": "registry-of-the-platform"}]},
 }
 """The values of the tests."""
+
+# The release of the demo, which the tests take off a test cluster: two releases would inject the same pods.
+DEMO = "imds-emulator"
+DEMO_NAMESPACE = "imds-emulator"
 
 _INSTALL_SECONDS = 120
 _WORKING_SECONDS = 30

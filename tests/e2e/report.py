@@ -1,6 +1,6 @@
 """What a person looks at first when a test failed.
 
-In: a cluster, the prefix of the run's namespaces. Out: a text: all pods, and for those not well their events and logs.
+In: a cluster, the prefix of the run's namespaces. Out: a text: all pods, and of some that are not well events and logs.
 """
 
 import subprocess
@@ -8,17 +8,19 @@ import subprocess
 from tests.e2e.kube import Kube, Object, condition, path
 
 _LINES = "30"
+_DETAILED = 3
 
 
 def pods(kube: Kube, prefix: str) -> str:
-    """Describe the run's pods."""
-    parts = []
-    for namespace in kube.request("GET", path("v1", "Namespace"))["items"]:
-        name = namespace["metadata"]["name"]
-        if name.startswith(prefix):
-            parts.append(_kubectl(kube, "get", "pods", "--namespace", name, "--output", "wide"))
-            parts += [_details(kube, pod) for pod in kube.pods(name) if not _well(pod)]
-    return "\n".join(parts)
+    """Describe the run's pods, and the first few of those that are not well in full."""
+    namespaces = [
+        name
+        for namespace in kube.request("GET", path("v1", "Namespace"))["items"]
+        if (name := str(namespace["metadata"]["name"])).startswith(prefix)
+    ]
+    lists = [_kubectl(kube, "get", "pods", "--namespace", name, "--output", "wide") for name in namespaces]
+    unwell = [pod for name in namespaces for pod in kube.pods(name) if not _well(pod)]
+    return "\n".join([*lists, *(_details(kube, pod) for pod in unwell[:_DETAILED])])
 
 
 def _well(pod: Object) -> bool:

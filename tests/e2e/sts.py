@@ -147,7 +147,11 @@ def _pod_spec() -> Object:
                 "imagePullPolicy": "IfNotPresent",
                 "args": ["cluster", "--tls", "/tls"],
                 "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-                "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+                "readinessProbe": {
+                    "httpGet": {"path": "/healthz", "port": 8080},
+                    "periodSeconds": 1,
+                    "timeoutSeconds": 10,
+                },
                 "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
             }
         ],

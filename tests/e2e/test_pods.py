@@ -51,9 +51,11 @@ def mounts(pod: Object, name: str) -> list[str]:
     ]
 )
 def test_no_lists(team: Team) -> None:
-    """A pod without volumes, mounts, init containers and API token gets credentials and no token (C02)."""
-    assert [call["accessKeyId"] for call in issued(team, "bare")] == [key(team, "bare")]
+    """A pod without lists or API token gets credentials, by the account `default`, and no token (C02, C15)."""
+    assert key(team, "bare")
 
+    default = f"system:serviceaccount:{team.namespace}:default"
+    assert [(call["accessKeyId"], call["subject"]) for call in issued(team, "bare")] == [(key(team, "bare"), default)]
     pod = stored(team, "bare")
     assert mounts(pod, "app") == []
     assert names.TOKEN_DIRECTORY in mounts(pod, names.EMULATOR_CONTAINER)
@@ -90,14 +92,6 @@ def _without_user_namespaces(team: Team, status: dict[str, Any]) -> str:
     )["items"]
     told = [event["message"] for event in events if "user namespace" in event["message"] or "idmap" in event["message"]]
     return str(told[0]) if told else ""
-
-
-@runs(lambda team: [team.pod("account", ASK)])
-def test_default_service_account(team: Team) -> None:
-    """A pod that names no service account asks STS with the token of its namespace's `default` (C15)."""
-    assert key(team, "account")
-
-    assert [call["subject"] for call in issued(team, "account")] == [f"system:serviceaccount:{team.namespace}:default"]
 
 
 def _own_account(team: Team) -> list[Object]:

@@ -6,8 +6,9 @@ import pytest
 
 from emulator import names
 from tests.e2e.answers import ASKED_SECONDS, credentials, expected_lines, lines, status
-from tests.e2e.kube import condition, wait_for
+from tests.e2e.kube import Object, condition, wait_for
 from tests.e2e.pods import (
+    APP_ROLE,
     BASE,
     CHINA_ROLE,
     CURL,
@@ -15,7 +16,6 @@ from tests.e2e.pods import (
     DOWN_ROLE,
     OTHER_ROLE,
     PATH_ROLE,
-    SLOW_ROLE,
     WAIT,
     Team,
     roles,
@@ -26,6 +26,7 @@ from tests.e2e.release import STARTUP_SECONDS
 pytestmark = pytest.mark.usefixtures("running")
 
 ASK = CURL + WAIT
+NO_HANG_SECONDS = 3  # the answer itself takes half a second at most; pods that all start at once share two cores
 
 
 def _status_of(role: str) -> str:
@@ -34,28 +35,34 @@ def _status_of(role: str) -> str:
     return f"curl -s -m 5 -o /dev/null -w 'code %{{http_code}} %{{time_total}}\\n' {url}\n"
 
 
+def _busy(team: Team) -> list[Object]:
+    return [team.pod("busy", ASK)]
+
+
+def _denied(team: Team) -> list[Object]:
+    return [team.pod("denied", f"{_status_of(DENIED_ROLE)}{WAIT}", role=DENIED_ROLE)]
+
+
 @runs(lambda team: [team.pod("one"), team.pod("two", role=OTHER_ROLE)])
 def test_two_roles(team: Team) -> None:
-    """Two pods of one namespace and service account have each the role of its own annotation."""
+    """Two pods of one namespace and service account have each the role of its own annotation, for every client."""
     assert lines(team, "one", last="asked") == [*expected_lines(team, "one"), "asked"]
     assert lines(team, "two", last="asked") == [*expected_lines(team, "two", OTHER_ROLE), "asked"]
 
 
-@runs(lambda team: [team.pod("path", role=f"  {PATH_ROLE}\n")])
+@runs(lambda team: [team.pod("path", f"curl -s {BASE}/\n{ASK}", role=f"  {PATH_ROLE}\n")])
 def test_role_with_path(team: Team) -> None:
     """A role with a path is listed by its name, and blanks around the ARN do no harm (C26, C27)."""
-    assert lines(team, "path", last="asked") == [*expected_lines(team, "path", PATH_ROLE), "asked"]
+    text = "\n".join(lines(team, "path", last="asked"))
+
+    issued = [call["accessKeyId"] for call in team.sts.calls(PATH_ROLE, f"{team.namespace}.path")]
+    assert (text.partition("{")[0], [credentials(text)["AccessKeyId"]]) == ("path-role", issued)
 
 
 @pytest.mark.parametrize(
     ("pod", "role", "host"),
     [
-        pytest.param(
-            "region-of-chart",
-            OTHER_ROLE,
-            "sts.eu-west-1.amazonaws.com",
-            marks=runs(lambda team: [team.pod("region-of-chart", ASK, role=OTHER_ROLE)]),
-        ),
+        pytest.param("busy", APP_ROLE, "sts.eu-west-1.amazonaws.com", marks=runs(_busy)),
         pytest.param(
             "region-of-pod",
             OTHER_ROLE,
@@ -86,15 +93,6 @@ def test_region(team: Team, pod: str, role: str, host: str) -> None:
     assert [(call["host"], call["signed"]) for call in calls] == [(host, False)]
 
 
-@runs(lambda team: [team.pod("slow", f"{_status_of(SLOW_ROLE)}{ASK}", role=SLOW_ROLE)])
-def test_slow_sts(team: Team) -> None:
-    """The app starts when credentials are there, so that its very first request is answered at once."""
-    code, seconds = lines(team, "slow", last="asked")[0].split()[1:]
-
-    assert code == "200"
-    assert float(seconds) < 0.25
-
-
 @runs(lambda team: [team.pod("down", f"curl -s -m 2 {BASE}/\necho\n{_status_of(DOWN_ROLE)}{WAIT}", role=DOWN_ROLE)])
 def test_sts_down(team: Team) -> None:
     """While STS fails the app starts after a bounded wait; the role is listed, credentials are a quick 503 (C54)."""
@@ -102,7 +100,7 @@ def test_sts_down(team: Team) -> None:
 
     role, (code, seconds) = written[0], written[1].split()[1:]
     assert (role, code) == ("down-role", "503")
-    assert float(seconds) < 1
+    assert float(seconds) < NO_HANG_SECONDS
     found = status(team, "down")
     held_seconds = (_started(found, "containerStatuses", "app") - _emulator_started(found)).total_seconds()
     assert STARTUP_SECONDS - 1 <= held_seconds <= STARTUP_SECONDS + 15
@@ -122,12 +120,12 @@ def _started(found: dict[str, object], field: str, name: str) -> dt.datetime:
 
 
 @pytest.mark.last
-@runs(lambda team: [team.pod("denied", f"{_status_of(DENIED_ROLE)}{WAIT}", role=DENIED_ROLE)])
+@runs(_denied)
 def test_denied_then_allowed(team: Team) -> None:
     """A role that STS denies is a quick 500 and the pod not Ready; the pod heals once the policy is right (C45)."""
     code, seconds = lines(team, "denied", last="asked", seconds=ASKED_SECONDS + STARTUP_SECONDS)[0].split()[1:]
     assert code == "500"
-    assert float(seconds) < 1
+    assert float(seconds) < NO_HANG_SECONDS
     assert not condition({"status": status(team, "denied")}, "Ready")
     session = f"{team.namespace}.denied"
     assert {call["code"] for call in team.sts.calls(DENIED_ROLE, session)} == {"AccessDenied"}
@@ -140,7 +138,7 @@ def test_denied_then_allowed(team: Team) -> None:
     assert credentials(answer)["AccessKeyId"] in [call["accessKeyId"] for call in team.sts.calls(DENIED_ROLE, session)]
 
 
-@runs(lambda team: [team.pod("busy", ASK)])
+@runs(_busy)
 def test_one_exchange(team: Team) -> None:
     """Whoever asks, however often, is answered from memory: one exchange is all that STS sees (C41)."""
     lines(team, "busy", last="asked")
@@ -151,6 +149,7 @@ def test_one_exchange(team: Team) -> None:
     assert len(team.sts.calls(session=f"{team.namespace}.busy")) == 1
 
 
+@runs(_denied)
 def test_log_names_the_refusal(team: Team) -> None:
     """The emulator's log names STS's code, the role and the pod (C45)."""
     log = wait_for(

@@ -1,0 +1,65 @@
+"""The chart's life on the cluster: without its server, and after it is gone. These run last."""
+
+import pytest
+
+from emulator import names
+from tests.e2e.answers import lines
+from tests.e2e.kube import RefusedError, path, wait_for
+from tests.e2e.pods import CURL, WAIT, Team, runs
+from tests.e2e.release import Release, containers
+
+pytestmark = [pytest.mark.usefixtures("running"), pytest.mark.last]
+
+REGISTRATION = "admissionregistration.k8s.io/v1"
+
+
+def _scale(chart: Release, replicas: int) -> None:
+    at = path("apps/v1", "Deployment", chart.namespace, chart.name)
+    patch = {"spec": {"replicas": replicas}}
+    chart.kube.request("PATCH", f"{at}/scale", patch, "application/merge-patch+json")
+
+
+def _pods(chart: Release) -> list[str]:
+    return [pod["metadata"]["name"] for pod in chart.kube.pods(chart.namespace, "app.kubernetes.io/name=imds-emulator")]
+
+
+def test_webhook_down(team: Team, chart: Release) -> None:
+    """Without its server labelled pods are refused, others created at once, and the server can return (C62, C13)."""
+    _scale(chart, 0)
+    try:
+        wait_for("no pod of the webhook", lambda: not _pods(chart), 60)
+
+        for label in (None, "true"):
+            assert containers(team.kube.create(team.pod("plain", label=label), dry_run=True)) == ["app"]
+        with pytest.raises(RefusedError, match="failed calling webhook"):
+            team.kube.create(team.pod("labelled"), dry_run=True)
+    finally:
+        _scale(chart, 2)
+    wait_for("a labelled pod is injected again", chart.works, 90)
+
+
+@runs(lambda team: [team.pod("staying", CURL + WAIT)])
+def test_uninstall(team: Team, chart: Release) -> None:
+    """Uninstalling leaves nothing behind, blocks no pod, and injected pods work on (C58)."""
+    lines(team, "staying", last="asked")
+
+    chart.uninstall()
+
+    kinds = {
+        "MutatingWebhookConfiguration": REGISTRATION,
+        "ValidatingAdmissionPolicy": REGISTRATION,
+        "ValidatingAdmissionPolicyBinding": REGISTRATION,
+        "ClusterRole": "rbac.authorization.k8s.io/v1",
+        "ClusterRoleBinding": "rbac.authorization.k8s.io/v1",
+    }
+    left = [
+        f"{kind}/{thing['metadata']['name']}"
+        for kind, version in kinds.items()
+        for thing in team.kube.request("GET", path(version, kind))["items"]
+        if chart.name in thing["metadata"]["name"]
+    ]
+    assert left == []
+    pod = team.kube.create(team.pod("after", "exec sleep infinity"))
+    assert names.EMULATOR_CONTAINER not in containers(pod)
+    assert '"Code" : "Success"' in team.kube.shell(team.namespace, "staying", CURL)
+    wait_for("the namespace gone", lambda: team.kube.get(path("v1", "Namespace", name=chart.namespace)) is None, 60)

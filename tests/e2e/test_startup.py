@@ -1,0 +1,31 @@
+"""The start of many pods: each application's first request is answered (C54)."""
+
+from tests.e2e.kube import path, wait_for
+from tests.e2e.pods import ACCOUNT, SLOW_ROLE, Team
+
+PODS = 20
+AT_ONCE = 10
+SECONDS = 240
+
+
+def test_startup_gate(team: Team) -> None:
+    """With STS answering in 2 s, `aws` with a single attempt at the metadata service works in 20 of 20 pods (C54)."""
+    # An attempt that fails ends the pod, which would be counted.
+    environment = [{"name": "AWS_METADATA_SERVICE_NUM_ATTEMPTS", "value": "1"}]
+    script = "exec aws sts get-caller-identity --query Arn --output text"
+    template = team.template(
+        script, role=SLOW_ROLE, labels={"app": "gate"}, app={"env": environment}, restartPolicy="Never"
+    )
+    spec = {"completions": PODS, "parallelism": AT_ONCE, "backoffLimit": 0, "template": template}
+    team.kube.create(team.thing("batch/v1", "Job", "gate", {"spec": spec}))
+
+    def ended() -> dict[str, int]:
+        found = team.kube.request("GET", path("batch/v1", "Job", team.namespace, "gate"))["status"]
+        counts = {outcome: int(found.get(outcome, 0)) for outcome in ("succeeded", "failed")}
+        return counts if sum(counts.values()) == PODS or counts["failed"] else {}
+
+    assert wait_for("20 pods ended", ended, SECONDS) == {"succeeded": PODS, "failed": 0}
+
+    pods = [str(pod["metadata"]["name"]) for pod in team.kube.pods(team.namespace, "app=gate")]
+    told = {pod: team.kube.log(team.namespace, pod).strip() for pod in pods}
+    assert told == {pod: f"arn:aws:sts::{ACCOUNT}:assumed-role/slow-role/{team.namespace}.{pod}" for pod in pods}
