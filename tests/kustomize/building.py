@@ -36,12 +36,12 @@ def program(name: str) -> Path:
 
 def kustomize(folder: Path) -> str:
     """Return what `kustomize build` prints; raises KustomizeError with its complaint."""
-    return _run([str(program("kustomize")), "build", str(folder)])
+    return _run([str(program("kustomize")), "build", *_with_helm(), str(folder)])
 
 
 def kubectl_kustomize(folder: Path) -> str:
     """Return what `kubectl kustomize` prints; raises KustomizeError with its complaint."""
-    return _run([str(program("kubectl")), "kustomize", str(folder)])
+    return _run([str(program("kubectl")), "kustomize", *_with_helm(), str(folder)])
 
 
 def objects(text: str) -> list[Object]:
@@ -62,6 +62,11 @@ def one(found: list[Object], kind: str, suffix: str = "") -> Object:
     """Return the only object of `kind` whose name ends in `suffix`."""
     (result,) = [item for item in found if item["kind"] == kind and item["metadata"]["name"].endswith(suffix)]
     return result
+
+
+def _with_helm() -> list[str]:
+    """Let kustomize inflate charts, as app repositories do."""
+    return ["--enable-helm", f"--helm-command={program('helm')}"]
 
 
 def _run(command: list[str]) -> str:

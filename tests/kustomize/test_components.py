@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import copy
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from emulator import names, patch
-from emulator.facts import Facts
-from emulator.render_components import WORKLOADS
-from tests.kustomize.building import ROOT, KustomizeError, build_from, objects, one
+from emulator import names
+from tests.kustomize.building import KustomizeError, build_from, objects, one
+from tests.kustomize.workloads import (
+    COMPONENTS,
+    DEFAULTS,
+    FORMS,
+    by_name,
+    comparable,
+    consumer,
+    injected,
+    row_of,
+    template_of,
+)
 from tests.pods import cases, pure
 
 if TYPE_CHECKING:
@@ -20,52 +28,7 @@ if TYPE_CHECKING:
 
     from tests.kustomize.building import Object
 
-ROLE = "arn:aws:iam::123456789012:role/app-role"
-CONSUMER = """
-resources: [app.yaml]
-components: [ROOT/components/{component}]
-configMapGenerator:
-  - {{name: imds-emulator, literals: ["roleArn={role}"]}}
-"""
 KINDS = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "CronJob", "Pod")
-DEFAULTS: dict[str, str] = yaml.safe_load((ROOT / "install" / "common" / "configmap.yaml").read_text())["data"]
-# What a sidecar component stands for: the parameters and the annotation that make the webhook do the same.
-FORMS = {
-    "sidecar": ("native", "iptables"),
-    "sidecar-classic": ("classic", "iptables"),
-    "sidecar-env": ("native", "env"),
-}
-
-
-def consumer(component: str, role: str = ROLE) -> str:
-    """Return the kustomization of an app that uses a component."""
-    return CONSUMER.format(component=component, role=role)
-
-
-def workload(kind: str, template: Object) -> Object:
-    """Return a workload of a kind with a pod template."""
-    (row,) = [row for row in WORKLOADS if re.fullmatch(row.kinds, kind)]
-    api_version = "batch/v1" if kind in ("Job", "CronJob") else row.api_version
-    body = copy.deepcopy(template)
-    for key in reversed(row.template):
-        body = {key: body}
-    return {
-        **body,
-        "apiVersion": api_version,
-        "kind": kind,
-        "metadata": {**body.get("metadata", {}), "name": kind.lower()},
-    }
-
-
-def template_of(item: Object) -> Object:
-    """Return the pod template of a workload; of a Pod itself, metadata and spec."""
-    (row,) = [row for row in WORKLOADS if re.fullmatch(row.kinds, item["kind"])]
-    found: Any = item
-    for key in row.template:
-        found = found[key]
-    return {key: value for key, value in found.items() if key in ("metadata", "spec")}
-
-
 PLAIN: Object = {"metadata": {"labels": {"app": "a"}}, "spec": {"containers": [{"name": "app", "image": "app:1"}]}}
 OTHERS = """
 apiVersion: v1
@@ -85,28 +48,45 @@ spec: {template: {metadata: {labels: {app: a}}, spec: {containers: [{name: app}]
 """
 
 
+def workload(kind: str, template: Object) -> Object:
+    """Return a workload of a kind with a pod template."""
+    row = row_of(kind)
+    assert row is not None
+    body = copy.deepcopy(template)
+    for key in reversed(row.template):
+        body = {key: body}
+    metadata = {**body.pop("metadata", {}), "name": kind.lower()}
+    api_version = "batch/v1" if kind == "Job" else row.api_version
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **body}
+
+
+def with_containers(**lists: list[Object]) -> Object:
+    """Return a Job whose pod has these lists in its spec."""
+    template = copy.deepcopy(PLAIN)
+    template["spec"].update(lists)
+    return workload("Job", template)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("kind", KINDS)
-def test_enable(kind: str, tmp_path: Path) -> None:
-    """Label, a string, and role get onto the pod template of every kind, and onto nothing else (C31, C68)."""
+def test_every_kind(component: str, kind: str, tmp_path: Path) -> None:
+    """Every kind's pod template, and it alone, gets label and role, or becomes the webhook's pod (C31, C68)."""
     given = workload(kind, PLAIN)
-    (found,) = build_from(tmp_path, consumer("enable"), app=yaml.safe_dump(given))
 
-    expected = copy.deepcopy(given)
-    metadata = expected["metadata"] if kind == "Pod" else template_of(expected)["metadata"]
-    metadata["labels"][names.LABEL_ENABLED] = "True"
-    metadata["annotations"] = {names.ANNOTATION_ROLE_ARN: ROLE}
-    assert expected == found
+    (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))
+
+    assert comparable(injected(given, component)) == comparable(found)
 
 
-@pytest.mark.parametrize("component", ["enable", *FORMS])
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_others_untouched(component: str, tmp_path: Path) -> None:
     """What is no workload, or only sounds like one, comes out as it came; nothing of the build's own comes out."""
     found = build_from(tmp_path, consumer(component), app=OTHERS)
 
-    assert by_kind(objects(OTHERS)) == by_kind(found)
+    assert by_name(objects(OTHERS)) == by_name(found)
 
 
-@pytest.mark.parametrize("component", ["enable", *FORMS])
+@pytest.mark.parametrize("component", COMPONENTS)
 def test_no_role(component: str, tmp_path: Path) -> None:
     """Without a role the build fails and names what is missing."""
     kustomization = f"resources: [app.yaml]\ncomponents: [ROOT/components/{component}]\n"
@@ -120,12 +100,11 @@ def test_no_role(component: str, tmp_path: Path) -> None:
 def test_role_of_an_overlay(tmp_path: Path) -> None:
     """Two overlays of one base have two roles, each said once, with prefix and namespace on top."""
     build_from(tmp_path / "base", "resources: [app.yaml]\n", app=yaml.safe_dump(workload("Deployment", PLAIN)))
-    top = "resources: [../base]\nnamePrefix: {0}-\nnamespace: {0}\n"
     roles = {}
     for name in ("test", "prod"):
+        top = f"namePrefix: {name}-\nnamespace: {name}\n"
         role = f"arn:aws:iam::123456789012:role/{name}"
-        text = consumer("enable", role).replace("resources: [app.yaml]\n", top.format(name))
-        (found,) = build_from(tmp_path / name, text)
+        (found,) = build_from(tmp_path / name, top + consumer("enable", role, app="../base"))
         roles[found["metadata"]["name"]] = template_of(found)["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN]
 
     assert {
@@ -134,31 +113,37 @@ def test_role_of_an_overlay(tmp_path: Path) -> None:
     } == roles
 
 
-@pytest.mark.parametrize("component", FORMS)
-@pytest.mark.parametrize("kind", KINDS)
-def test_sidecar(component: str, kind: str, tmp_path: Path) -> None:
-    """Every kind's pod template becomes what the webhook would make of its pods."""
-    given = workload(kind, PLAIN)
-
-    (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))
-
-    assert comparable(webhooks_result(enabled(given), component)) == comparable(template_of(found))
-
-
-@pytest.mark.parametrize("component", FORMS)
-def test_before_own_init_containers(component: str, tmp_path: Path) -> None:
-    """Own init containers keep their order, after ours, or before the redirect in the classic form (C05)."""
-    template = copy.deepcopy(PLAIN)
-    template["spec"]["initContainers"] = [{"name": "first"}, {"name": "second"}]
-    found = build_from(tmp_path, consumer(component), app=yaml.safe_dump(workload("Job", template)))
-    spec = template_of(one(found, "Job"))["spec"]
-
-    expected = {
+@pytest.mark.parametrize(
+    ("component", "expected"),
+    {
         "sidecar": ["imds-redirect", "imds-emulator", "first", "second"],
         "sidecar-classic": ["first", "second", "imds-redirect"],
         "sidecar-env": ["imds-emulator", "first", "second"],
-    }
-    assert expected[component] == [container["name"] for container in spec["initContainers"]]
+    }.items(),
+)
+def test_own_init_containers(component: str, expected: list[str], tmp_path: Path) -> None:
+    """Own init containers keep their order, after ours, or before the redirect in the classic form (C05)."""
+    given = with_containers(initContainers=[{"name": "first"}, {"name": "second"}])
+
+    (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))
+
+    assert expected == [container["name"] for container in template_of(found)["spec"]["initContainers"]]
+
+
+def test_settings_by_patch(tmp_path: Path) -> None:
+    """The README's patch sets a variable of the sidecar, and `images` its image; the order stays."""
+    patches = """
+patches:
+  - target: {kind: Job}
+    patch: |-
+      - {op: add, path: /spec/template/spec/initContainers/1/env/-, value: {name: AWS_REGION, value: eu-west-1}}
+images: [{name: imds-emulator/emulator, newName: reg.example/emulator, newTag: "9"}]
+"""
+    found = build_from(tmp_path, consumer("sidecar") + patches, app=yaml.safe_dump(with_containers()))
+    redirect, emulator = template_of(one(found, "Job"))["spec"]["initContainers"]
+
+    assert {"name": "AWS_REGION", "value": "eu-west-1"} == emulator["env"][-1]
+    assert ("imds-redirect", "reg.example/emulator:9") == (redirect["name"], emulator["image"])
 
 
 # A kustomization has no parameters of an installation, refuses nothing, and can't copy an annotation into a variable.
@@ -177,38 +162,36 @@ def test_parity(component: str, case: cases.Case, tmp_path: Path) -> None:
     """Each pod file comes out of the build as the webhook would make it, and passes through the webhook unchanged."""
     pod = copy.deepcopy(case.pod)
     pod["metadata"].setdefault("name", "app")
+    pod["metadata"]["annotations"].pop(names.ANNOTATION_REDIRECT, None)
+    role = pod["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN].strip()
     if component == "sidecar-env":
         without_own_endpoint(pod)
-    role = pod["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN].strip()
-    pod["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN] = role
-    pod["metadata"]["annotations"].pop(names.ANNOTATION_REDIRECT, None)
 
-    found = build_from(tmp_path, consumer(component, role), app=yaml.safe_dump(pod))
+    (found,) = build_from(tmp_path, consumer(component, role), app=yaml.safe_dump(pod))
 
-    (built,) = found
-    assert comparable(webhooks_result(pod, component)) == comparable(template_of(built))
-    again = pure.outcome(cases.Case("built", built, {}, DEFAULTS))
+    assert comparable(injected(pod, component, role)) == comparable(found)
+    again = pure.outcome(cases.Case("built", found, {}, DEFAULTS))
     assert (None, "") == (again.pod, again.refusal)
 
 
 def test_own_endpoint(tmp_path: Path) -> None:
     """`sidecar-env` overwrites an endpoint that a container sets itself, where the webhook would leave it."""
-    template = copy.deepcopy(PLAIN)
-    template["spec"]["containers"][0]["env"] = [{"name": names.ENV_SERVICE_ENDPOINT, "value": "http://own"}]
-    found = build_from(tmp_path, consumer("sidecar-env"), app=yaml.safe_dump(workload("Job", template)))
+    own = {"name": names.ENV_SERVICE_ENDPOINT, "value": "http://own"}
+    given = with_containers(containers=[{"name": "app", "env": [own]}])
 
-    assert [{"name": names.ENV_SERVICE_ENDPOINT, "value": "http://127.0.0.1:16925"}] == template_of(one(found, "Job"))[
-        "spec"
-    ]["containers"][0]["env"]
+    (found,) = build_from(tmp_path, consumer("sidecar-env"), app=yaml.safe_dump(given))
+
+    expected = [{"name": names.ENV_SERVICE_ENDPOINT, "value": "http://127.0.0.1:16925"}]
+    assert expected == template_of(found)["spec"]["containers"][0]["env"]
 
 
 def test_empty_env(tmp_path: Path) -> None:
     """`sidecar-env` passes a container by whose `env` is null: kustomize does not create below that."""
-    template = copy.deepcopy(PLAIN)
-    template["spec"]["containers"][0]["env"] = None
-    found = build_from(tmp_path, consumer("sidecar-env"), app=yaml.safe_dump(workload("Job", template)))
+    given = with_containers(containers=[{"name": "app", "env": None}])
 
-    assert template_of(one(found, "Job"))["spec"]["containers"][0]["env"] is None
+    (found,) = build_from(tmp_path, consumer("sidecar-env"), app=yaml.safe_dump(given))
+
+    assert template_of(found)["spec"]["containers"][0]["env"] is None
 
 
 def without_own_endpoint(pod: Object) -> None:
@@ -218,37 +201,3 @@ def without_own_endpoint(pod: Object) -> None:
             container.pop("env", None)
         else:
             container["env"] = [entry for entry in container["env"] if entry["name"] != names.ENV_SERVICE_ENDPOINT]
-
-
-def by_kind(found: list[Object]) -> list[Object]:
-    """Return objects in an order of their own."""
-    return sorted(found, key=lambda item: str(item["kind"]))
-
-
-def enabled(given: Object) -> Object:
-    """Return the pod that a workload makes, with label and role."""
-    pod = copy.deepcopy(template_of(given))
-    pod["metadata"].setdefault("labels", {})[names.LABEL_ENABLED] = "True"
-    pod["metadata"].setdefault("annotations", {})[names.ANNOTATION_ROLE_ARN] = ROLE
-    return pod
-
-
-def webhooks_result(pod: Object, component: str) -> Object:
-    """Return what the webhook makes of a pod under the settings that a component stands for."""
-    sidecar_mode, redirect_mode = FORMS[component]
-    result = copy.deepcopy({key: pod[key] for key in ("metadata", "spec")})
-    if redirect_mode == "env":
-        result["metadata"]["annotations"][names.ANNOTATION_REDIRECT] = "env"
-    patch.apply(result, patch.operations(Facts(result, {**DEFAULTS, "sidecarMode": sidecar_mode})))
-    return result
-
-
-def comparable(pod: Object) -> Object:
-    """Return a pod with its volumes and variables by name, in whose order there is no meaning here.
-
-    The annotation for kubectl's default container is the webhook's alone: kustomize can't copy a container's name.
-    """
-    result = copy.deepcopy(pod)
-    result["metadata"].get("annotations", {}).pop("kubectl.kubernetes.io/default-container", None)
-    result["spec"]["volumes"] = sorted(result["spec"].get("volumes", []), key=lambda volume: str(volume["name"]))
-    return result

@@ -1,0 +1,91 @@
+"""Kustomizations of the shapes that app repositories hold, through every route, and the examples."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from emulator import __version__
+from tests.kustomize.building import ROOT, build_from, kubectl_kustomize, kustomize, objects, one
+from tests.kustomize.workloads import COMPONENTS, by_name, consumer, injected, row_of, template_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPS = sorted(path for path in (ROOT.parent / "tests" / "kustomize" / "apps").iterdir() if path.is_dir())
+EXAMPLES = sorted(
+    path.parent for path in (ROOT / "examples").rglob("kustomization.yaml") if "https://" not in path.read_text()
+)
+
+
+def test_enough_shapes() -> None:
+    """There are at least twenty."""
+    assert len(APPS) >= 20
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
+def test_app(component: str, app: Path, tmp_path: Path) -> None:
+    """Its workloads become what the component promises; every other object comes out as without us."""
+    shutil.copytree(app, tmp_path / "app")
+    before = objects(kustomize(tmp_path / "app"))
+
+    found = build_from(tmp_path / "ours", consumer(component, app="../app"))
+
+    expected = [injected(item, component) if row_of(item["kind"]) else item for item in before]
+    assert by_name(expected) == by_name(found)
+
+
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: str(folder.relative_to(ROOT / "examples")))
+def test_example_builds_alike(folder: Path) -> None:
+    """Both programs build an example, to the same text, each time."""
+    assert kustomize(folder) == kubectl_kustomize(folder) == kustomize(folder)
+
+
+def test_example_plain() -> None:
+    """The plain app's pods carry label and role."""
+    (found,) = objects(kustomize(ROOT / "examples" / "plain"))
+
+    (bare,) = objects((ROOT / "examples" / "plain" / "deployment.yaml").read_text())
+    assert injected(bare, "enable") == found
+
+
+def test_example_overlays() -> None:
+    """The two environments differ in role, namespace and replicas."""
+    found = {
+        name: one(objects(kustomize(ROOT / "examples" / "overlays" / name)), "Deployment")
+        for name in ("staging", "production")
+    }
+
+    assert {
+        "staging": ("staging", None, "arn:aws:iam::111111111111:role/staging/app"),
+        "production": ("production", 3, "arn:aws:iam::222222222222:role/production/app"),
+    } == {
+        name: (
+            item["metadata"]["namespace"],
+            item["spec"].get("replicas"),
+            *template_of(item)["metadata"]["annotations"].values(),
+        )
+        for name, item in found.items()
+    }
+
+
+def test_example_argo_cd(tmp_path: Path) -> None:
+    """The remote component is pinned to this version, and builds with this checkout in its place."""
+    folder = ROOT / "examples" / "argocd"
+    text = (folder / "kustomization.yaml").read_text()
+    remote = f"https://github.com/OWNER/imds-emulator//kustomize/components/enable?ref=v{__version__}"
+    (application,) = objects((folder / "imds-emulator.yaml").read_text())
+
+    (found,) = build_from(
+        tmp_path, text.replace(remote, "ROOT/components/enable"), deployment=(folder / "deployment.yaml").read_text()
+    )
+
+    assert remote in text
+    assert f"v{__version__}" == application["spec"]["source"]["targetRevision"]
+    assert ("team-a", "arn:aws:iam::123456789012:role/app-role") == (
+        found["metadata"]["namespace"],
+        *template_of(found)["metadata"]["annotations"].values(),
+    )
