@@ -1,0 +1,169 @@
+"""The webhook's cost for one review, beside the least that a Go webhook costs, in the same run.
+
+Goes in: how many reviews and rounds. Comes out: CPU for each review, requests a second, percentiles and memory of both.
+CPU is the server's own, as the kernel counts it: other load on the machine changes the times, and that hardly.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf
+from tests.tools import golang
+from tests.webhook.fake_api import FakeApi
+from tests.webhook.running import admit, connect, environment, free_ports, pod, review, running, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SOURCE = Path(__file__).with_name("webhook_floor")
+CONNECTIONS = 8
+WARM_UP = 500
+NAME = "injector.ns.svc"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one server did in one round, or the medians of rounds."""
+
+    cpu_us_per_review: float
+    requests_per_second: float
+    p50_ms: float
+    p99_ms: float
+    rss_mb: float
+
+
+def measure(reviews: int = 5000, rounds: int = 5) -> dict[str, Row]:
+    """Return the medians of both servers, measured in turn."""
+    with tempfile.TemporaryDirectory(prefix="imds-emulator-bench-") as name, contextlib.ExitStack() as stack:
+        directory = Path(name)
+        program = directory / "floor"
+        subprocess.run([golang.ensure(), "build", "-o", program, "."], cwd=SOURCE, env=golang.environment(), check=True)
+        body = directory / "body.json"
+        body.write_text(json.dumps(review(heavy_pod())))
+        servers = {"webhook": stack.enter_context(webhook(directory))}
+        servers["go floor"] = stack.enter_context(floor(program, directory))
+        found: dict[str, list[Row]] = {server: [] for server in servers}
+        for process, port in servers.values():
+            _round(program, process, port, body, WARM_UP)
+        for _ in range(rounds):
+            for server, (process, port) in servers.items():
+                found[server].append(_round(program, process, port, body, reviews))
+        return {server: _median(rows) for server, rows in found.items()}
+
+
+@contextlib.contextmanager
+def webhook(directory: Path) -> Iterator[tuple[int, int]]:
+    """Run the webhook, and write down its patch for the floor; yield process and port."""
+    with FakeApi() as api:
+        environ = environment(
+            directory,
+            ("127.0.0.1", api.port),
+            api.service_account(directory / "service-account"),
+            IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS="60",
+            PYTHONOPTIMIZE="2",
+        )
+        with running(environ, directory / "webhook.log") as process:
+            with connect(process.port, api.trusted()[0], NAME) as connection:
+                patch = admit(connection, heavy_pod())["patch"]
+            (directory / "patch.json").write_bytes(base64.b64decode(patch))
+            yield process.process.pid, process.port
+
+
+@contextlib.contextmanager
+def floor(program: Path, directory: Path) -> Iterator[tuple[int, int]]:
+    """Run the Go server, which answers with the same patch; yield process and port."""
+    (port,) = free_ports(1)
+    authority = make_authority(datetime.now(UTC), timedelta(days=1))
+    leaf = make_leaf(authority, frozenset({NAME}), datetime.now(UTC), timedelta(days=1))
+    chain, key = directory / "tls.crt", directory / "tls.key"
+    chain.write_bytes(certificate_pem(leaf.certificate))
+    key.write_bytes(key_pem(leaf))
+    with (directory / "floor.log").open("wb") as log:
+        command = [str(each) for each in (program, "serve", f"127.0.0.1:{port}", chain, key, directory / "patch.json")]
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        wait_for("the floor listens", lambda: _is_there(port, certificate_pem(authority.certificate).decode()))
+        with connect(port, certificate_pem(authority.certificate).decode(), NAME) as connection:
+            ours = (directory / "patch.json").read_bytes()
+            theirs = base64.b64decode(admit(connection, heavy_pod())["patch"])
+            assert json.loads(ours) == json.loads(theirs), "the floor does not give the same answer"
+        yield process.pid, port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _is_there(port: int, bundle: str) -> bool:
+    try:
+        connect(port, bundle, NAME).close()
+    except OSError:
+        return False
+    return True
+
+
+def heavy_pod() -> dict[str, Any]:
+    """Return a pod of three containers, whose review takes about 9 KB: that of a common Deployment."""
+    containers = [
+        {
+            "name": f"container-{n}",
+            "image": f"registry.example/team/program-{n}:1.2.3",
+            "env": [{"name": f"VARIABLE_{m}", "value": f"value-{m}" * 3} for m in range(30)],
+            "ports": [{"name": "http", "containerPort": 8080 + n, "protocol": "TCP"}],
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "256Mi"}},
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": 8080 + n}, "periodSeconds": 10},
+            "volumeMounts": [{"name": f"volume-{m}", "mountPath": f"/data/{m}"} for m in range(4)],
+            "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        }
+        for n in range(3)
+    ]
+    volumes = [{"name": f"volume-{m}", "configMap": {"name": f"config-{m}"}} for m in range(4)]
+    return pod("app", spec={"containers": containers, "volumes": volumes, "serviceAccountName": "app"})
+
+
+def _round(program: Path, process: int, port: int, body: Path, reviews: int) -> Row:
+    before = _cpu_seconds(process)
+    url = f"https://127.0.0.1:{port}/mutate"
+    command = [str(each) for each in (program, "load", url, body, CONNECTIONS, reviews)]
+    result = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    return Row((_cpu_seconds(process) - before) / reviews * 1e6, rss_mb=_rss_mb(process), **result)
+
+
+def _median(rows: list[Row]) -> Row:
+    return Row(**{key: statistics.median(asdict(row)[key] for row in rows) for key in asdict(rows[0])})
+
+
+def _cpu_seconds(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _rss_mb(process: int) -> float:
+    return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def main() -> int:
+    """Print the table."""
+    rows = measure()
+    size, python = len(json.dumps(review(heavy_pod()))), sys.version.split()[0]
+    print(f"review of {size} bytes, {CONNECTIONS} connections kept, Python {python}")
+    for server, row in rows.items():
+        print(f"{server:10}" + "".join(f"  {key} {value:.1f}" for key, value in asdict(row).items()))
+    ratio = rows["webhook"].cpu_us_per_review / rows["go floor"].cpu_us_per_review
+    print(f"CPU per review / Go floor: {ratio:.2f}x")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

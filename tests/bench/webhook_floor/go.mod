@@ -1,0 +1,3 @@
+module imds-emulator/tests/bench/webhook_floor
+
+go 1.21
