@@ -1,7 +1,7 @@
 """Builds an image from a Dockerfile of the checkout into an archive, when what it is made of has changed.
 
 Goes in: a Dockerfile whose context is the top of the checkout, a tag.
-Comes out: the path of a docker archive in the cache.
+Comes out: the path of a docker archive in the cache; beside it, for the product's images, their SBOM.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator import __version__
-from tests.images import base, host
+from tests.images import archive, base, host
 from tests.images.builders import IMAGES, ROOT, Builder, choose
 from tests.tools.progress import say
 
@@ -50,30 +51,47 @@ def ensure(images: tuple[Image, ...], *, builder_name: str = "", fresh: bool = F
     with lock():
         builder = choose(builder_name)
         base_id = base.ensure(builder)
-        return [one(builder, image, base_id, fresh=fresh) for image in images]
+        context = snapshot(images)
+        times = [epoch(image) for image in images]
+        for image, time in zip(images, times, strict=True):
+            inputs = digest(context, f"{image} {builder.name} {base_id} {time}")
+            stamp = image.archive.with_suffix(".inputs")
+            if not fresh and image.archive.exists() and stamp.exists() and stamp.read_text() == inputs:
+                say(f"{image.tag}: unchanged")
+            else:
+                make(builder, image, context, time, fresh=fresh)
+                stamp.write_text(inputs)
+        return [image.archive for image in images]
 
 
-def one(builder: Builder, image: Image, base_id: str, *, fresh: bool) -> Path:
-    """Return the archive of one image."""
-    stamp = image.archive.with_suffix(".inputs")
-    inputs = digest(image, f"{builder.name} {base_id}")
-    if not fresh and image.archive.exists() and stamp.exists() and stamp.read_text() == inputs:
-        say(f"{image.tag}: unchanged")
-        return image.archive
+def make(builder: Builder, image: Image, context: Path, time: int, *, fresh: bool) -> None:
+    """Build an image that bears `time`, and write its archive."""
     builder.make(
         image.tag,
-        ROOT / image.file,
-        ROOT,
+        context / image.file,
+        context,
         target=image.target,
         arguments={**base.proxy(), **dict(image.arguments)},
         secrets=host.secrets(IMAGES / "host") if image.file != "Dockerfile" else {},
-        epoch=epoch(image),
+        epoch=time,
         fresh=fresh,
     )
     builder.archive(image.tag, image.archive)
-    stamp.write_text(inputs)
+    if image.target:
+        bom = archive.read(image.archive).read(f"usr/share/sbom/{image.target}.cdx.json")
+        image.archive.with_suffix(".cdx.json").write_bytes(bom)
     say(f"{image.tag}: {image.archive} ({image.archive.stat().st_size / 1e6:.1f} MB)")
-    return image.archive
+
+
+def snapshot(images: tuple[Image, ...]) -> Path:
+    """Copy what the images are made of, once for all: images that share layers must not see a change between them."""
+    context = IMAGES / "context"
+    shutil.rmtree(context, ignore_errors=True)
+    for path in {path for image in images for path in files(image)}:
+        target = context / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    return context
 
 
 def copied(dockerfile: str) -> list[str]:
@@ -90,11 +108,11 @@ def files(image: Image) -> list[Path]:
     return sorted({dockerfile, *(path for path in inside if path.is_file() and "__pycache__" not in path.parts)})
 
 
-def digest(image: Image, origin: str) -> str:
-    """Return one word for all that an image is made of."""
-    total = hashlib.sha256(f"{image} {origin} {epoch(image)}".encode())
-    for path in files(image):
-        total.update(f"\0{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+def digest(context: Path, word: str) -> str:
+    """Return one word for all that an image is made of: the files of its context and `word`."""
+    total = hashlib.sha256(word.encode())
+    for path in sorted(path for path in context.rglob("*") if path.is_file()):
+        total.update(f"\0{path.relative_to(context)}\0".encode() + path.read_bytes())
     return total.hexdigest()
 
 
