@@ -134,6 +134,11 @@ def test_cel_arrives_unchanged() -> None:
     assert cel.mutation_variables() == policy["variables"]
     assert (cel.validation_variables(), cel.validations()) == (guard["variables"], guard["validations"])
     assert (cel.warning_variables(), cel.warnings()) == (advice["variables"], advice["validations"])
+    beside_webhook = one(objects(*MODES["webhook"]), "ValidatingAdmissionPolicy", "-advice")["spec"]
+    assert (cel.label_warning_variables(), cel.label_warnings()) == (
+        beside_webhook["variables"],
+        beside_webhook["validations"],
+    )
     assert [cel.match_conditions()] * 3 == [spec["matchConditions"] for spec in (policy, guard, advice)]
 
 
