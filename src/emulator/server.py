@@ -317,6 +317,8 @@ class Server:
         del self._connections[connection.fd]
         connection.listener.connections.discard(connection)
         posix.close(connection.fd)
+        if not self._connections:
+            self._sweep_at = FOREVER
 
     def _date_at(self, now: float) -> bytes:
         second = int(now)

@@ -6,6 +6,7 @@ Goes in: a directory. Comes out: files in PEM.
 from __future__ import annotations
 
 import ipaddress
+import secrets
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,7 +31,7 @@ class Authority(NamedTuple):
 def make_authority(directory: Path, *hosts: str) -> Authority:
     """Write an authority without any extension that RFC 5280 asks of one, and a certificate for `hosts`."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca_name = _name("test authority")
+    ca_name = _name(f"test authority {secrets.token_hex(4)}")
     now = datetime.now(UTC)
 
     def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:

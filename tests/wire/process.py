@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SOURCE = Path(__file__).parents[2] / "src"
-MAIN = f"import sys; sys.path.insert(0, {str(SOURCE)!r}); from emulator.__main__ import main; sys.exit(main())"
+# As in the image; and on SIGUSR1 it says what is loaded.
+MAIN = f"""
+import _signal, sys
+_signal.signal(_signal.SIGUSR1, lambda *_: print("modules:", *sorted(sys.modules), file=sys.stderr, flush=True))
+sys.path.insert(0, {str(SOURCE)!r})
+from emulator.__main__ import main
+sys.exit(main())
+"""
 DEADLINE_SECONDS = 30.0
 ROLE_ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LIST = "/latest/meta-data/iam/security-credentials/"

@@ -60,7 +60,7 @@ def error(status: int, code: str, message: str) -> Reply:
 class StubSts:
     """Serves `answer(form)` until closed. `requests` holds the form and the headers of each request."""
 
-    def __init__(self, certificate: Path, key: Path, answer: Callable[[dict[str, str]], Reply]) -> None:
+    def __init__(self, certificate: Path, key: Path, answer: Callable[[dict[str, str]], Reply], port: int = 0) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, str]]] = []
         self.answer = answer
         stub = self
@@ -91,14 +91,14 @@ class StubSts:
 
             def finish_request(self, request: object, client_address: object) -> None:
                 with context.wrap_socket(request, server_side=True) as connection:  # type: ignore[arg-type]
-                    super().finish_request(connection, client_address)  # type: ignore[arg-type]
+                    super().finish_request(connection, client_address)
 
             def handle_error(self, *_: object) -> None:
                 pass  # a client that went away
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        self._server = HttpsServer(("127.0.0.1", 0), Handler)
+        self._server = HttpsServer(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()

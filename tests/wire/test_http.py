@@ -214,7 +214,7 @@ def test_twenty_parallel_clients(shared: Emulator) -> None:
 
     The best of some rounds counts: what the machine does besides is not the emulator's.
     """
-    rounds = []
+    rounds: list[float] = []
     while not rounds or (min(rounds) > 0.050 and len(rounds) < 10):
         taken = sorted(_parallel(shared.port, clients=20, requests=25))
         assert taken[-1] < FAST_SECONDS or len(rounds) < 9
