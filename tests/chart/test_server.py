@@ -1,0 +1,250 @@
+"""The chart and the kustomize install on a real API server, without nodes: what it takes, keeps, refuses and leaves."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from emulator import names
+from tests.chart import rendering
+from tests.chart.rendering import CHART, template
+from tests.cluster import apiserver, health
+from tests.kustomize.building import build_from
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.chart.rendering import Object
+
+NAMESPACE = "imds-emulator"
+PATIENCE_SECONDS = 60.0
+GATES = ("mutatingwebhookconfigurations", "validatingadmissionpolicies", "mutatingadmissionpolicies")
+
+
+class Server:
+    """An API server, spoken to by kubectl and helm."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._kubeconfig = kubeconfig
+        version = json.loads(self.kubectl("version", "-o", "json").stdout)["serverVersion"]["gitVersion"]
+        self.version = str(version)
+        self.minor = int(self.version.split(".")[1])
+
+    def kubectl(self, *arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
+        """Run kubectl; `given` is its standard input."""
+        command = [*health.kubectl(self._kubeconfig), *arguments]
+        return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+
+    def done(self, *arguments: str, given: str = "") -> str:
+        """Return what kubectl prints; fails with its complaint."""
+        result = self.kubectl(*arguments, given=given)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    def helm(self, *arguments: str) -> str:
+        """Return what helm prints, for the release `imds-emulator` of the namespace of that name."""
+        return rendering.helm(*arguments, "--kubeconfig", str(self._kubeconfig), "--namespace", NAMESPACE)
+
+    def get(self, *arguments: str) -> Any:  # noqa: ANN401 - decoded JSON
+        """Return decoded JSON of `kubectl get`."""
+        return json.loads(self.done("get", *arguments, "-o", "json"))
+
+    def try_pod(self, *, label: str | None = "True") -> str:
+        """Return the complaint about a pod in `team-a`, created by dry run; '' if there is none."""
+        return self.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(label))).stderr.strip()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until the API server answers a labelled pod with a complaint that holds `text`, or with none for ''."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while (text == "") != ((found := self.try_pod()) == "") or text not in found:
+            assert time.monotonic() < deadline, f"still: {found or 'admitted'}"
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="module", params=["1.24", "1.29", "1.37"])
+def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Run an API server of each version of the matrix."""
+    with apiserver.running(request.param) as kubeconfig:
+        yield furnished(kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """Run an API server of the newest version."""
+    with apiserver.running("1.37") as kubeconfig:
+        yield furnished(kubeconfig)
+
+
+@pytest.fixture(autouse=True)
+def clean(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leave nothing of the chart on the server, so that no test hangs on another."""
+    yield
+    for name in ("server", "any_server"):
+        if name in request.fixturenames:
+            found: Server = request.getfixturevalue(name)
+            found.kubectl("delete", *gates(found), "-l", f"app.kubernetes.io/name={names.APP}")
+            found.wait_for("")
+            found.kubectl("delete", "all,cm,secret,sa,pdb,role,rolebinding", "--all", "-n", NAMESPACE)
+            found.kubectl("delete", "clusterrole,clusterrolebinding", "-l", f"app.kubernetes.io/name={names.APP}")
+
+
+def furnished(kubeconfig: Path) -> Server:
+    """Return the server with what the controllers would put there."""
+    found = Server(kubeconfig)
+    for namespace in (NAMESPACE, "team-a"):
+        found.done("create", "namespace", namespace)
+        found.done("create", "serviceaccount", "default", "-n", namespace)
+    return found
+
+
+def gates(server: Server) -> list[str]:
+    """Return the cluster-wide kinds of ours that the server knows, for kubectl."""
+    known = server.done("api-resources", "-o", "name")
+    kinds = [name for name in GATES if f"{name}." in known]
+    bindings = [f"{name.removesuffix('ies')}ybindings" for name in kinds if name.endswith("policies")]
+    return [",".join([*kinds, *bindings])]
+
+
+def pod(label: str | None = "True") -> Object:
+    """Return a pod of `team-a`."""
+    metadata: Object = {"name": "app", "namespace": "team-a"}
+    if label is not None:
+        metadata["labels"] = {names.LABEL_ENABLED: label}
+        metadata["annotations"] = {names.ANNOTATION_ROLE_ARN: "arn:aws:iam::123456789012:role/app-role"}
+    spec = {"containers": [{"name": "app", "image": "app:1"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
+def test_taken(any_server: Server, tmp_path: Path) -> None:
+    """Every object is taken by strict validation, labels that look like other types included (C56, C60)."""
+    values = rendering.values_file(
+        tmp_path,
+        """
+        podLabels: {example.com/a: "true", example.com/b: "1.10", example.com/c: "True"}
+        podAnnotations: {example.com/d: "0123", example.com/e: "null"}
+        networkPolicy: {enabled: true}
+        dashboard: {enabled: true}
+        """,
+    )
+    text = template(values, kube_version=any_server.version)
+
+    result = any_server.kubectl(
+        "apply", "--server-side", "--validate=strict", "--dry-run=server", "-f", "-", given=text
+    )
+
+    assert (0, "") == (result.returncode, result.stderr)
+
+
+def test_scope(any_server: Server) -> None:
+    """While no webhook answers, labelled pods are refused and all others are made (C62)."""
+    any_server.done("apply", "-f", "-", given=template(kube_version=any_server.version))
+
+    any_server.wait_for('failed calling webhook "pods.inject.imds-emulator"')
+
+    assert "" == any_server.try_pod(label=None)
+    assert any_server.minor < 30 or "which leaves the pod alone" in any_server.try_pod(label="true")
+
+
+def test_policy_mode(server: Server) -> None:
+    """Mode `policy` injects without anything that runs, by client-side and server-side dry run alike (C64)."""
+    server.done("apply", "-f", "-", given=template("--set=mode=policy"))
+    command = ["create", "--dry-run=server", "-f", "-", "-o", "json"]
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (
+        found := json.loads(server.kubectl(*command, given=json.dumps(pod())).stdout or "{}").get("spec", {})
+    ).get("initContainers"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+    applied = server.done(
+        "apply", "--server-side", "--dry-run=server", "-f", "-", "-o", "json", given=json.dumps(pod())
+    )
+    assert [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER] == [item["name"] for item in found["initContainers"]]
+    assert found["initContainers"] == json.loads(applied)["spec"]["initContainers"]
+
+
+@pytest.mark.parametrize("manager", [(), ("--server-side", "--force-conflicts")], ids=["client-side", "server-side"])
+def test_no_drift(server: Server, manager: tuple[str, ...]) -> None:
+    """What the webhook writes at run time is kept when the chart is applied again, and no diff is seen (C63)."""
+    text = template()
+    server.done("apply", *manager, "-f", "-", given=text)
+    bundle = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
+    operation = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
+    configuration = ("mutatingwebhookconfiguration", names.APP)
+    server.done("patch", *configuration, "--type=json", "-p", json.dumps(operation))
+    secret = ("secret", f"{names.APP}-certificate", "-n", NAMESPACE)
+    server.done("patch", *secret, "-p", json.dumps({"data": {"tls.crt": bundle}}))
+
+    difference = server.kubectl("diff", *manager, "-f", "-", given=text)
+    server.done("apply", *manager, "-f", "-", given=text)
+
+    assert (0, "") == (difference.returncode, difference.stdout)
+    assert bundle == server.get(*configuration)["webhooks"][0]["clientConfig"]["caBundle"]
+    assert {"tls.crt": bundle} == server.get(*secret)["data"]
+
+
+def test_dry_runs_of_helm(server: Server) -> None:
+    """`helm install` passes both dry runs and renders the same text for both (C55)."""
+    manifests = {
+        mode: server.helm("install", names.APP, str(CHART), f"--dry-run={mode}").partition("MANIFEST:")[2]
+        for mode in ("client", "server")
+    }
+
+    assert manifests["client"] == manifests["server"] != ""
+
+
+def test_across_modes(server: Server) -> None:
+    """A release goes from webhook to policy and back by a rollback, each time with what its mode needs and no more."""
+    server.helm("install", names.APP, str(CHART))
+    server.helm("upgrade", names.APP, str(CHART), "--set=mode=policy")
+    policy = installed(server)
+    server.helm("rollback", names.APP, "1")
+
+    assert kinds(template("--set=mode=policy")) == policy
+    assert kinds(template()) == installed(server)
+
+
+def test_uninstall(server: Server) -> None:
+    """Nothing is left, what was written at run time included, and labelled pods are not blocked (C58)."""
+    server.helm("install", names.APP, str(CHART))
+    server.done("patch", "secret", f"{names.APP}-certificate", "-n", NAMESPACE, "-p", '{"data": {"tls.crt": "eA=="}}')
+    server.wait_for("failed calling webhook")
+
+    server.helm("uninstall", names.APP)
+
+    assert set() == installed(server)
+    server.wait_for("")
+
+
+@pytest.mark.parametrize("form", ["webhook", "policy"])
+def test_kustomize_install(server: Server, form: str, tmp_path: Path) -> None:
+    """The kustomize install is taken, moved and renamed too, and shows no diff afterwards (C66)."""
+    kustomization = (
+        f"namespace: plat-{form}\nnamePrefix: x-\nresources: [ROOT/install/common]\ncomponents: [ROOT/install/{form}]\n"
+    )
+    text = yaml.safe_dump_all(build_from(tmp_path, kustomization))
+
+    server.done("apply", "--server-side", "-f", "-", given=text)
+    difference = server.kubectl("diff", "--server-side", "-f", "-", given=text)
+
+    assert (0, "") == (difference.returncode, difference.stdout)
+    server.done("delete", "-f", "-", "--wait=false", given=text)
+
+
+def installed(server: Server) -> set[tuple[str, str]]:
+    """Return kind and name of all that is labelled as ours."""
+    kinds_ = ",".join([*gates(server), "cm,secret,sa,svc,deploy,pdb,role,rolebinding,clusterrole,clusterrolebinding"])
+    items = server.get(kinds_, "-A", "-l", f"app.kubernetes.io/name={names.APP}")["items"]
+    return {(item["kind"], item["metadata"]["name"]) for item in items}
+
+
+def kinds(text: str) -> set[tuple[str, str]]:
+    """Return kind and name of rendered objects."""
+    return {(item["kind"], item["metadata"]["name"]) for item in yaml.safe_load_all(text)}
