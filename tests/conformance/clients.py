@@ -35,13 +35,15 @@ class Client:
     @property
     def title(self) -> str:
         """Its name and version, for people."""
-        return f"{self.name} {self.recipe.version}".strip()
+        name, comma, manner = self.name.partition(",")
+        return f"{name} {self.recipe.version}".strip() + comma + manner
 
 
 CLIENTS = (
     Client("botocore", Recipe("botocore", "1.12.253", "use_botocore.py"), PYTHON_3_11, OLD, short=True),
     Client("botocore", Recipe("botocore", "1.44.8", "use_botocore.py"), PYTHON, short=True),
     Client("AWS CLI", Recipe("awscli", "1.46.3", "use_awscli.py"), PYTHON, signs=True, short=True),
+    Client("AWS CLI", Recipe("awscli", "2.9.19", "aws_cli.sh"), DEBIAN, signs=True),
     Client("aws-sdk-go", Recipe("aws-sdk-go", "1.15.0", "aws_sdk_go_v1.go"), GO, OLD),
     Client("aws-sdk-go", Recipe("aws-sdk-go", "1.55.8", "aws_sdk_go_v1.go"), GO),
     Client("aws-sdk-go-v2", Recipe("aws-sdk-go-v2", "1.48.0", "aws_sdk_go_v2.go"), GO, short=True),

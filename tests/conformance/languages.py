@@ -79,7 +79,7 @@ def _python(program: str) -> Callable[[Recipe, Path], None]:
     def install(recipe: Recipe, at: Path) -> None:
         uv = Path(sys.executable).with_name("uv")
         locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
-        _step(recipe, at, [uv, "venv", "--quiet", "--python", program, at / "venv"])
+        _step(recipe, at, [uv, "venv", "--quiet", "--no-python-downloads", "--python", program, at / "venv"])
         install: list[str | Path] = [
             uv,
             "pip",
