@@ -5,6 +5,7 @@ Requests go over one kept connection; kubectl is run only for what is more than 
 """
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -23,6 +24,7 @@ T = TypeVar("T")
 _MANAGER = "imds-emulator-test"
 _TIMEOUT_SECONDS = 30
 _POLL_SECONDS = 0.25
+_WARNING = re.compile(r'299 - "((?:[^"\\]|\\.)*)"')
 
 
 class RefusedError(Exception):
@@ -104,8 +106,8 @@ class Kube:
     def warnings(self, thing: Object) -> list[str]:
         """Return the admission warnings that a dry run of the creation brings (RFC 9111 section 5.5, code 299)."""
         answer = self._send("POST", _path(thing), thing, "application/json", {"dryRun": "All"})
-        header = answer.headers.get("Warning", "")
-        return [part for part in header.split('"')[1::2] if part]
+        quoted = _WARNING.findall(answer.headers.get("Warning", ""))
+        return [re.sub(r"\\(.)", r"\1", text) for text in quoted]
 
     def apply(self, *things: Object) -> None:
         """Make the objects be as they are here (server-side apply)."""

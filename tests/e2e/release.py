@@ -11,7 +11,7 @@ from typing import Any
 
 from emulator import names
 from tests.e2e.kube import Kube, Object, RefusedError, path, program, wait_for
-from tests.e2e.pods import CLIENT_CONFIG, REGION
+from tests.e2e.pods import CLIENT_CONFIG
 
 CHART = Path(__file__).parents[2] / "charts" / "imds-emulator"
 
@@ -19,7 +19,7 @@ STARTUP_SECONDS = 60
 """How long an app is held back without credentials: the chart's default."""
 
 VALUES: dict[str, Any] = {
-    "sts": {"region": REGION, "caBundleConfigMap": CLIENT_CONFIG},
+    "sts": {"caBundleConfigMap": CLIENT_CONFIG},
     "sidecar": {"imagePullSecrets": [{"name": "registry-of-the-platform"}]},
 }
 """The values of the tests."""

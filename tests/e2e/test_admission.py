@@ -142,7 +142,7 @@ PRIVILEGES = (
 )
 def test_pod_security(team: Team, level: str, annotations: dict[str, str], message: str) -> None:
     """Baseline refuses the init's NET_ADMIN and NET_RAW and names nothing else; `env` pods pass restricted (C11)."""
-    strict = _namespace(team, level, **{"pod-security.kubernetes.io/enforce": level})
+    strict = _namespace(team, f"{level}-{len(annotations)}", **{"pod-security.kubernetes.io/enforce": level})
     harmless = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
     pod = strict.pod("strict", annotations=annotations, app={"securityContext": harmless}, securityContext=context)

@@ -1,16 +1,18 @@
 """What is redirected, and what is not: only 169.254.169.254:80 by TCP (C20), whoever asks and however often."""
 
+import subprocess
+
 import pytest
 
 from emulator import __version__, names
-from tests.e2e.answers import lines
-from tests.e2e.kube import Object, path
+from tests.e2e import images
+from tests.e2e.answers import ASKED_SECONDS, credentials, lines
+from tests.e2e.kube import Object, condition, path, wait_for
 from tests.e2e.pods import BASE, CURL, WAIT, Team, runs
 
 pytestmark = pytest.mark.usefixtures("running")
 
 REDIRECT_IMAGE = f"imds-emulator/redirect:{__version__}"
-KINDS = ("nft", "legacy")
 PAGE = "this is the application"
 
 # A web server of the application's own on port 80, and a UDP one that would hear what is wrongly redirected.
@@ -36,11 +38,8 @@ def _redirect(name: str, command: list[str] | None = None) -> Object:
 
 def _web(team: Team) -> list[Object]:
     app = {"ports": [{"containerPort": 80}]}
-    shows = [_redirect(kind, [f"iptables-{kind}", "--table", "nat", "--list-rules"]) for kind in KINDS]
-    return [
-        team.pod("web", SERVER, app=app, initContainers=[_redirect("again"), *shows]),
-        team.pod("neighbour", CURL + WAIT),
-    ]
+    inits = [_redirect("again"), _redirect("show", ["iptables-nft", "--table", "nat", "--list-rules"])]
+    return [team.pod("web", SERVER, app=app, initContainers=inits), team.pod("neighbour", CURL + WAIT)]
 
 
 def fetch(team: Team, pod: str, url: str) -> str:
@@ -68,14 +67,42 @@ def test_app_on_80(team: Team) -> None:
 
 @runs(_web)
 def test_second_run_of_init(team: Team) -> None:
-    """The init container works when it is run again, and each kind of tables has one redirect afterwards (C22)."""
+    """The init container works when it is run again, and there is one redirect afterwards (C22)."""
     lines(team, "web", last="asked")
 
-    for kind in KINDS:
-        rules = team.kube.log(team.namespace, "web", kind).splitlines()
-        (redirect,) = (rule for rule in rules if names.IMDS_IPV4 in rule)
-        parts = (f"-d {names.IMDS_IPV4}/32", "-p tcp", f"--dport {names.IMDS_PORT}", f"--to-ports {names.PORT_DEFAULT}")
-        assert [part for part in parts if part not in redirect] == []
+    rules = team.kube.log(team.namespace, "web", "show").splitlines()
+    (redirect,) = (rule for rule in rules if names.IMDS_IPV4 in rule)
+    parts = (f"-d {names.IMDS_IPV4}/32", "-p tcp", f"--dport {names.IMDS_PORT}", f"--to-ports {names.PORT_DEFAULT}")
+    assert [part for part in parts if part not in redirect] == []
+
+
+@runs(lambda team: [team.pod("restarted", CURL + WAIT)])
+def test_new_sandbox(team: Team) -> None:
+    """A pod whose network is made anew, so that its init containers run again, gets credentials again (C22)."""
+    node = images.provider(team.kube)
+    if not node:
+        pytest.skip("the node of this cluster can't be entered")
+    lines(team, "restarted", last="asked")
+    at = path("v1", "Pod", team.namespace, "restarted")
+    before = team.kube.request("GET", at)
+    uid = before["metadata"]["uid"].replace("-", "[-_]")  # cgroup drivers write it differently
+    script = f"""
+        for process in /proc/[0-9]*; do
+          grep -qs '{uid}' "$process/cgroup" || continue
+          if grep -qs pause "$process/comm"; then kill -9 "${{process#/proc/}}"; fi
+        done
+    """
+    subprocess.run([*node.enter(), "sh", "-c", script], check=True, capture_output=True)
+
+    def address() -> str:
+        now = team.kube.request("GET", at)["status"]
+        return str(now.get("podIP", "")) if condition({"status": now}, "Ready") else ""
+
+    wait_for("Ready under a new address", lambda: address() not in ("", before["status"]["podIP"]), ASKED_SECONDS)
+    lines(team, "restarted", last="asked")
+    issued = [call["accessKeyId"] for call in team.sts.calls(session=f"{team.namespace}.restarted")]
+    assert credentials(team.kube.shell(team.namespace, "restarted", CURL))["AccessKeyId"] == issued[-1]
+    assert len(issued) == 2
 
 
 @runs(_web)

@@ -62,14 +62,14 @@ def test_role_with_path(team: Team) -> None:
 @pytest.mark.parametrize(
     ("pod", "role", "host"),
     [
-        pytest.param("busy", APP_ROLE, "sts.eu-west-1.amazonaws.com", marks=runs(_busy)),
+        pytest.param("busy", APP_ROLE, "sts.us-east-1.amazonaws.com", marks=runs(_busy)),
         pytest.param(
             "region-of-pod",
             OTHER_ROLE,
-            "sts.us-east-1.amazonaws.com",
+            "sts.eu-west-1.amazonaws.com",
             marks=runs(
                 lambda team: [
-                    team.pod("region-of-pod", ASK, role=OTHER_ROLE, annotations={names.ANNOTATION_REGION: "us-east-1"})
+                    team.pod("region-of-pod", ASK, role=OTHER_ROLE, annotations={names.ANNOTATION_REGION: "eu-west-1"})
                 ]
             ),
         ),
@@ -86,7 +86,7 @@ def test_role_with_path(team: Team) -> None:
     ],
 )
 def test_region(team: Team, pod: str, role: str, host: str) -> None:
-    """STS is asked at the region of the pod's annotation, else of the chart, in the role's partition (C28, C50)."""
+    """STS is asked at the region of the pod's annotation, else the usual one of the role's partition (C28, C50)."""
     assert credentials("\n".join(lines(team, pod, last="asked")))["Code"] == "Success"
 
     calls = team.sts.calls(role, f"{team.namespace}.{pod}")
