@@ -34,10 +34,9 @@ class Archive:
         """Bytes unpacked."""
         return sum(map(len, self.layers))
 
-    @property
-    def compressed(self) -> int:
-        """Bytes as a registry sends them."""
-        return sum(len(gzip.compress(layer, mtime=0)) for layer in self.layers)
+    def compressed(self) -> list[int]:
+        """Return the bytes of each layer as a registry sends them."""
+        return [len(gzip.compress(layer, compresslevel=6, mtime=0)) for layer in self.layers]
 
     def files(self) -> dict[str, tarfile.TarInfo]:
         """Return all that is in the image, by path without a leading slash; a later layer wins."""

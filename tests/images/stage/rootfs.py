@@ -29,7 +29,7 @@ PACKAGES = Path("/usr/lib/python3/dist-packages")
 MULTIARCH = sysconfig.get_config_var("MULTIARCH")
 CERTIFICATES = Path("/usr/share/ca-certificates/mozilla")
 
-COMMANDS = ("serve", "webhook", "redirect")
+COMMANDS = ("serve", "webhook", "redirect", "hold", "probe")
 ENCODINGS = ("aliases", "ascii", "idna", "latin_1", "utf_8")  # found by name at run time; the first is the finder's
 START = ("os", "site")  # `os` marks the library's folder at start; `site` is for a person who leaves -S out
 FROM_RUST = "cryptography"  # its extension imports modules by name, so the package goes in whole
