@@ -44,8 +44,9 @@ class KubeApi:
     Source: Kubernetes documentation, "Accessing the Kubernetes API from a Pod".
     """
 
-    def __init__(self, host: str, port: int, service_account: Path) -> None:
+    def __init__(self, host: str, port: int, service_account: Path, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         self._address = host, port
+        self._timeout_seconds = timeout_seconds
         self._service_account = service_account
 
     def get(self, path: str) -> Object:
@@ -64,7 +65,9 @@ class KubeApi:
         """Send one request and return the object in the answer; raises ApiError."""
         body = json.dumps(value).encode() if content_type else None
         try:
-            connection = http.client.HTTPSConnection(*self._address, timeout=TIMEOUT_SECONDS, context=self._context())
+            connection = http.client.HTTPSConnection(
+                *self._address, timeout=self._timeout_seconds, context=self._context()
+            )
             try:
                 connection.request(method, path, body, self._headers(content_type))
                 response = connection.getresponse()

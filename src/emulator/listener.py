@@ -102,7 +102,7 @@ class Connection(asyncio.Protocol):
         self._buffer = bytearray()
         self._head: Head | None = None
         self._answering: asyncio.Task[None] | None = None
-        self._is_refused = False
+        self._is_ending = False  # nothing more is read
         self._is_held = False  # the peer does not read its answers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; answer each request that is whole."""
-        if self._is_refused:
+        if self._is_ending:
             return
         if not self.is_busy:
             self.is_busy = True
@@ -145,12 +145,12 @@ class Connection(asyncio.Protocol):
 
     def _proceed(self) -> None:
         try:
-            while not (self._answering or self._is_held) and (request := self._next_request()):
+            while not (self._answering or self._is_held or self._is_ending) and (request := self._next_request()):
                 response = self._answer(request)
                 if isinstance(response, Response):
                     self._send(response)
         except BadRequest as error:
-            self._is_refused = True
+            self._is_ending = True
             self._buffer.clear()
             self.transport.write(encode(text(error.status, str(error)), keeps_alive=False))
             self.deadline = self._loop.time() + LINGER_SECONDS
@@ -197,7 +197,7 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + (REQUEST_SECONDS if self.is_busy else IDLE_SECONDS)
         self.transport.write(encode(response, keeps_alive=keeps_alive, has_body=head.method != "HEAD"))
         if not keeps_alive:
-            self._is_refused = True
+            self._is_ending = True
             self.transport.close()
         self._listener.ease()
 

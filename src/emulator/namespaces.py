@@ -32,6 +32,7 @@ class Namespaces:
         until, task = self._asked.get(name, (0.0, None))
         if task is None or now >= until or (task.done() and task.exception()):
             task = asyncio.create_task(self._ask(name))
+            task.add_done_callback(asyncio.Task.exception)  # seen, even if all who asked have gone
             if len(self._asked) >= REMEMBERED:
                 self._asked.clear()
             self._asked[name] = (now + FRESH_SECONDS, task)

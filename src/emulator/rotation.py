@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], datetime]
 
-ATTEMPTS = 5
+CONFLICTS = 5  # in a row, until one is an error
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class Rotation:
         Raises ApiError or OSError if something can't be read and ValueError if it is no certificate; what is served
         goes on being served.
         """
-        for attempt in range(1, ATTEMPTS + 1):
+        for _ in range(CONFLICTS):
             try:
                 return self._look(self._clock())
             except ApiError as error:
-                if not error.is_conflict or attempt == ATTEMPTS:
+                if not error.is_conflict:
                     raise
-        raise AssertionError
+        return self._look(self._clock())
 
     def _look(self, now: datetime) -> datetime:
         next_look = now + self._poll

@@ -11,10 +11,11 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulator import __version__, log, names
 from emulator.http1 import Request, Response, text
@@ -75,9 +76,10 @@ class Webhook:
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then be unready, go on for a while, end what is under way, and return."""
-        told_to_stop = asyncio.Event()
+        told_to_stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        loop.set_exception_handler(_log_failure)
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+            loop.add_signal_handler(number, told_to_stop.set)
         health = Listener(self.health)
         await health.open(self._settings.health_port)
         log.write("info", "started", {"version": __version__, "certificate_mode": self._settings.certificate_mode})
@@ -103,9 +105,7 @@ class Webhook:
                 self._note_trouble(None)
                 seconds = (next_look - datetime.now(UTC)).total_seconds()
             except Exception as error:  # noqa: BLE001 - whatever fails now is tried again, what is served goes on
-                self._note_trouble(
-                    str(error) if isinstance(error, (ApiError, OSError, ValueError, SettingsError)) else repr(error)
-                )
+                self._note_trouble(str(error) if isinstance(error, NAMED_TROUBLES) else repr(error))
                 seconds = self._settings.poll_seconds
             self._note_certificate()
             if self._rotation.served and not self._listener.is_open:
@@ -173,10 +173,15 @@ class Webhook:
         return text(HTTPStatus.NOT_FOUND, "no such path")
 
 
+def _log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log in one line what asyncio would show as a traceback."""
+    log.write("error", "failure", {"message": context["message"], "error": repr(context.get("exception", ""))[:200]})
+
+
 def _fail(message: str) -> int:
     """Say why there is no webhook, where `kubectl describe pod` shows it too."""
     line = f"imds-emulator: {message}\n"
     sys.stderr.write(line)
-    if TERMINATION_LOG.is_file():
-        TERMINATION_LOG.write_text(line)
+    with suppress(OSError), TERMINATION_LOG.open("r+") as file:
+        file.write(line)
     return 2

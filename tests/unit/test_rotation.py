@@ -29,8 +29,8 @@ SETTINGS = WebhookSettings(
     namespace="ns",
     secret="imds-emulator-certificate",
     poll_seconds=POLL,
-    ca_validity_seconds=3000,
-    leaf_validity_seconds=600,
+    ca_validity_seconds=1200,
+    leaf_validity_seconds=300,
     api_host="api",
     api_port=443,
     service_account=Path(),
@@ -98,7 +98,7 @@ def test_first_start() -> None:
     assert clock.now + timedelta(seconds=POLL) == next_look
     assert first.problem is None
     assert first.served is not None
-    assert first.served.expires_at == clock.now + timedelta(seconds=600)
+    assert first.served.expires_at == clock.now + timedelta(seconds=300)
     assert bundle(store) == stored(store, "ca.crt") != ""
     assert distrust(first.served.context, store.trusted()[0], NAME) is None
 
@@ -160,7 +160,7 @@ def test_leaf_renewal_is_served_by_all_from_one_moment() -> None:
     for each in replicas:
         each.look()
     old = served(*replicas)
-    clock.forward(400)
+    clock.forward(200)
 
     next_looks = [each.look() for each in replicas]
 
@@ -182,7 +182,7 @@ def test_a_new_authority_is_trusted_before_its_leaf_is_served() -> None:
     replicas = [replica(store, clock), replica(store, clock)]
     authorities, leaves = set(), set()
     known = ""
-    for _ in range(600):
+    for _ in range(240):
         for each in replicas:
             each.look()
             assert each.problem is None
@@ -193,7 +193,7 @@ def test_a_new_authority_is_trusted_before_its_leaf_is_served() -> None:
         leaves.add(served(replicas[0])[0])
         clock.forward(POLL)
 
-    assert (3, 15) == (len(authorities), len(leaves))
+    assert (3, 12) == (len(authorities), len(leaves))
 
 
 def test_overlap() -> None:
@@ -202,10 +202,10 @@ def test_overlap() -> None:
     only = replica(store, clock)
     only.look()
     old = store.trusted()[0]
-    clock.forward(2000)
+    clock.forward(800)
     only.look()
     both = store.trusted()[0]
-    clock.forward(1001)
+    clock.forward(401)
     for _ in range(4):
         only.look()
         clock.forward(POLL)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from emulator.parameters import read_parameters
 from emulator.settings import SettingsError
 from emulator.webhook_settings import WebhookSettings, webhook_settings
+from tests.webhook.running import PARAMETERS, parameters
 
 
 @pytest.fixture
@@ -106,10 +108,40 @@ def test_wrong(environ: dict[str, str], name: str, value: str, expected: str) ->
     assert f"{name}{expected}" == str(caught.value)
 
 
+def test_parameters(tmp_path: Path) -> None:
+    """The parameters of the golden pods are right, and read as they are."""
+    expected = yaml.safe_load(PARAMETERS.read_text())
+
+    assert expected == read_parameters(parameters(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("port", "http", "port='http' is wrong: give a whole number from 1 to 65535"),
+        ("healthPort", "", "healthPort is not set: set it in the ConfigMap"),
+        ("tokenExpirationSeconds", "599", "='599' is wrong: give a whole number from 600 to 4294967296"),
+        ("durationSeconds", "60", "durationSeconds='60' is wrong: give a whole number from 900 to 43200"),
+        ("sidecarMode", "old", "sidecarMode='old' is wrong: give one of auto, native, classic"),
+        ("useFipsEndpoint", "yes", "useFipsEndpoint='yes' is wrong: give one of true, false"),
+        ("allowedRolesMode", "on", "allowedRolesMode='on' is wrong: give one of off, audit, enforce"),
+        ("emulatorImage", " ", "emulatorImage is not set: set it in the ConfigMap"),
+    ],
+)
+def test_wrong_parameter(tmp_path: Path, key: str, value: str, expected: str) -> None:
+    """A parameter that would break every injection is named with its value and the remedy."""
+    directory = parameters(tmp_path, **{key: value})
+
+    with pytest.raises(SettingsError) as caught:
+        read_parameters(directory)
+
+    assert str(caught.value).startswith(f"IMDS_EMULATOR_PARAMETERS={str(tmp_path)!r}: {key}")
+    assert str(caught.value).endswith(expected)
+
+
 def test_missing_parameter(tmp_path: Path) -> None:
     """A key that the mounted ConfigMap lacks is named."""
     with pytest.raises(SettingsError) as caught:
         read_parameters(tmp_path)
 
-    expected = f"IMDS_EMULATOR_PARAMETERS: {tmp_path} holds no emulatorImage: add the key to the ConfigMap"
-    assert expected == str(caught.value)
+    assert str(caught.value).endswith(": there is no emulatorImage: add the key to the ConfigMap")

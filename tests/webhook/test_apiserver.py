@@ -196,10 +196,10 @@ def test_rights(installation: Installation) -> None:
 
 def test_ten_rotations(installation: Installation, record_property: Callable[[str, object], None]) -> None:
     """C61: pods are created all through ten rotations of the CA with two replicas, not one creation fails."""
-    short = {"IMDS_EMULATOR_CA_VALIDITY_SECONDS": "8", "IMDS_EMULATOR_LEAF_VALIDITY_SECONDS": "8"}
+    short = {"IMDS_EMULATOR_CA_VALIDITY_SECONDS": "12", "IMDS_EMULATOR_LEAF_VALIDITY_SECONDS": "12"}
     with installation.replica(**short), installation.replica(**short), Pods(installation.kubeconfig) as pods:
         keys: set[str] = set()
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 240
         while len(keys) <= ROTATIONS and time.monotonic() < deadline:
             keys.add(installation.api.send("GET", SECRET).object["data"]["ca.key"])
             time.sleep(0.2)

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 NAME = "injector.ns.svc"
 POLL_SECONDS = 0.2
-LIFE_SECONDS = 8
+LIFE_SECONDS = 12
 ROTATIONS = 10
 
 
 def test_ten_rotations_of_the_authority(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """C61: with two replicas and a CA of 8 seconds no admission fails, even if the API server lags behind."""
+    """C61: with two replicas and a CA of 12 seconds no admission fails, even if the API server lags behind."""
     short = {
         "IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS": str(POLL_SECONDS),
         "IMDS_EMULATOR_CA_VALIDITY_SECONDS": str(LIFE_SECONDS),
@@ -47,10 +47,10 @@ def test_ten_rotations_of_the_authority(api: FakeApi, environ: dict[str, str], t
     with (
         running({**environ, **short}, tmp_path / "log-1") as first,
         running({**environ, **short, **other}, tmp_path / "log-2") as second,
-        Traffic(lambda: [first.port, second.port], lambda: api.trusted(POLL_SECONDS / 2)[0], clients=3) as traffic,
+        Traffic(lambda: [first.port, second.port], lambda: api.trusted(POLL_SECONDS / 2)[0], clients=2) as traffic,
     ):
         authorities = {ca_key(api)}
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 180
         while len(authorities) <= ROTATIONS and time.monotonic() < deadline:
             authorities.add(ca_key(api))
             assert [(200, "ok\n")] * 2 == [each.health("/readyz") for each in (first, second)]
@@ -192,7 +192,7 @@ def test_parameters_are_reread(api: FakeApi, environ: dict[str, str], tmp_path: 
         wait_for("the change is in force", lambda: patch(webhook.port, api) != before)
         changed = patch(webhook.port, api)
         (tmp_path / "parameters" / "region").unlink()
-        wait_for("it says so", lambda: "holds no region" in webhook.log)
+        wait_for("it says so", lambda: "there is no region" in webhook.log)
 
         assert changed == patch(webhook.port, api)
         assert webhook.is_ready()
