@@ -12,7 +12,9 @@ import sys
 COMMANDS = {
     "serve": ("emulator.serve", "serve credentials to the pod (the sidecar)"),
     "redirect": ("emulator.redirect", "lead 169.254.169.254:80 to the sidecar (the init container)"),
+    "hold": ("emulator.hold", "hold the app back until the sidecar is started (before Kubernetes 1.29)"),
     "webhook": ("emulator.webhook", "inject labelled pods at admission"),
+    "probe": ("emulator.probe", "prove an installation from inside the cluster (helm test)"),
     "inject": ("emulator.inject", "print manifests injected, for clusters where nothing is installed"),
     "check": ("emulator.check", "tell why a cluster or a pod gets no credentials"),
     "trust-policy": ("emulator.trust_policy", "print the IAM trust policy for a service account"),

@@ -41,16 +41,17 @@ def helm(*arguments: str) -> str:
     return result.stdout
 
 
+@cache
 def template(
     *options: str, release: str = "imds-emulator", namespace: str = "imds-emulator", kube_version: str = KUBE_VERSION
 ) -> str:
-    """Return the text of `helm template`."""
+    """Return the text of `helm template`; the same question is asked of helm once."""
     return helm("template", release, str(CHART), "--namespace", namespace, "--kube-version", kube_version, *options)
 
 
 def objects(*options: str, **where: str) -> list[Object]:
-    """Return the rendered objects, in helm's order."""
-    return [item for item in yaml.safe_load_all(template(*options, **where)) if item]
+    """Return the rendered objects without those of `helm test`, in helm's order."""
+    return [item for item in yaml.safe_load_all(template("--skip-tests", *options, **where)) if item]
 
 
 def one(found: list[Object], kind: str, suffix: str = "") -> Object:

@@ -144,7 +144,7 @@ def test_taken(any_server: Server, tmp_path: Path) -> None:
 
 def test_scope(any_server: Server) -> None:
     """While no webhook answers, labelled pods are refused and all others are made (C62)."""
-    any_server.done("apply", "-f", "-", given=template(kube_version=any_server.version))
+    any_server.done("apply", "-f", "-", given=template("--skip-tests", kube_version=any_server.version))
 
     any_server.wait_for('failed calling webhook "pods.inject.imds-emulator"')
 
@@ -154,7 +154,7 @@ def test_scope(any_server: Server) -> None:
 
 def test_policy_mode(server: Server) -> None:
     """Mode `policy` injects without anything that runs, by client-side and server-side dry run alike (C64)."""
-    server.done("apply", "-f", "-", given=template("--set=mode=policy"))
+    server.done("apply", "-f", "-", given=template("--skip-tests", "--set=mode=policy"))
     command = ["create", "--dry-run=server", "-f", "-", "-o", "json"]
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (
@@ -173,7 +173,7 @@ def test_policy_mode(server: Server) -> None:
 @pytest.mark.parametrize("manager", [(), ("--server-side", "--force-conflicts")], ids=["client-side", "server-side"])
 def test_no_drift(server: Server, manager: tuple[str, ...]) -> None:
     """What the webhook writes at run time is kept when the chart is applied again, and no diff is seen (C63)."""
-    text = template()
+    text = template("--skip-tests")
     server.done("apply", *manager, "-f", "-", given=text)
     bundle = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
     operation = [{"op": "add", "path": "/webhooks/0/clientConfig/caBundle", "value": bundle}]
@@ -207,8 +207,8 @@ def test_across_modes(server: Server) -> None:
     policy = installed(server)
     server.helm("rollback", names.APP, "1")
 
-    assert kinds(template("--set=mode=policy")) == policy
-    assert kinds(template()) == installed(server)
+    assert kinds(template("--skip-tests", "--set=mode=policy")) == policy
+    assert kinds(template("--skip-tests")) == installed(server)
 
 
 def test_uninstall(server: Server) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from emulator import __version__, names
 from tests.chart.rendering import CHART, KUBE_VERSION, HelmError, helm, objects, one, template, values_file
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from tests.chart.rendering import Object
 
+ROLE = "arn:aws:iam::123456789012:role/app-role"
 DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
 VERSIONS = ("v1.24.17-eks-4f4795d", "v1.29.4-gke.1043002", "v1.31.7-eks-4096722", "v1.37.0")
 WEBHOOK_KINDS = {"MutatingWebhookConfiguration", "Deployment", "Service", "Secret", "PodDisruptionBudget"}
@@ -35,7 +37,7 @@ def test_deterministic() -> None:
     """Two renderings are the same text, and no template asks for chance, the time or the cluster (C55)."""
     sources = "".join(file.read_text() for file in (CHART / "templates").iterdir() if file.is_file())
 
-    assert template() == template()
+    assert template() == template.__wrapped__()
     assert [] == re.findall(r"\b(?:lookup|rand\w*|gen[A-Z]\w+|uuidv4|now|date\w*|htmlDate|ago)\b(?= )", sources)
 
 
@@ -429,6 +431,43 @@ def test_new_parameters_restart_the_webhook() -> None:
     ]
 
     assert checksums[0] == checksums[1] != checksums[2]
+
+
+def test_helm_test() -> None:
+    """`helm test` runs one pod, and one more where a role is given; none of its objects outlives a success."""
+    found = [item for item in yaml.safe_load_all(template("--set=test.namespace=team-a")) if is_test(item)]
+    with_role = [item for item in yaml.safe_load_all(template(f"--set=test.roleArn={ROLE}")) if is_test(item)]
+    (container,) = one(found, "Pod")["spec"]["containers"]
+    (asking,) = one(with_role, "Pod", "-credentials")["spec"]["containers"]
+    metadata = one(with_role, "Pod", "-credentials")["metadata"]
+
+    assert ["Pod", "Role", "RoleBinding", "ServiceAccount"] == sorted(item["kind"] for item in found)
+    assert ["probe", "admission", "team-a"] == container["args"]
+    assert ["probe", "credentials"] == asking["args"]
+    assert ("True", ROLE) == (
+        metadata["labels"][names.LABEL_ENABLED],
+        metadata["annotations"][names.ANNOTATION_ROLE_ARN],
+    )
+    assert {"before-hook-creation,hook-succeeded"} == {
+        item["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for item in with_role
+    }
+
+
+def test_test_pods_are_no_endpoints() -> None:
+    """The webhook's Service does not select the pods of `helm test`."""
+    found = list(yaml.safe_load_all(template(f"--set=test.roleArn={ROLE}")))
+    selector = one(found, "Service")["spec"]["selector"]
+
+    assert [] == [
+        item["metadata"]["name"]
+        for item in found
+        if item["kind"] == "Pod" and selector.items() <= item["metadata"]["labels"].items()
+    ]
+
+
+def is_test(item: Object) -> bool:
+    """Tell whether an object belongs to `helm test`."""
+    return bool(item["metadata"].get("annotations", {}).get("helm.sh/hook") == "test")
 
 
 def test_lint() -> None:

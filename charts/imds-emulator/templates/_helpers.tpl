@@ -71,3 +71,26 @@ admissionregistration.k8s.io/v1beta1
 {{- fail (printf "mode is policy, which needs Kubernetes 1.34 or later, and this is %s: set mode to webhook" $version) }}
 {{- end }}
 {{- end }}
+
+{{/* A test's objects go when it has succeeded, and before it is run again. */}}
+{{- define "imds-emulator.testHook" -}}
+helm.sh/hook: test
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end }}
+
+{{- define "imds-emulator.testContainer" -}}
+name: probe
+image: {{ include "imds-emulator.image" (dict "image" .Values.image "root" .) | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
+resources:
+  requests: {cpu: 10m, memory: 32Mi}
+  limits: {cpu: 500m, memory: 64Mi}
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 16925
+  runAsGroup: 16925
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+  seccompProfile: {type: RuntimeDefault}
+{{- end }}
