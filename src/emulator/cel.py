@@ -5,7 +5,8 @@ ValidatingAdmissionPolicies (1.30 and later), all over `object`, `params` (the C
 
     mutation         mutation(), mutation_variables()       pods labelled "True"
     guard (Deny)     validations(), validation_variables()  pods labelled "True"
-    advice (Warn)    warnings(), warning_variables()        pods with the label, of any value
+    advice (Warn)    warnings(), warning_variables()        pods with the label, of any value; beside a webhook, which
+                     warns itself: label_warnings(), label_warning_variables()
 
 each for `CREATE` of pods, with match_conditions(). Entries of lists are dicts with the API's field names.
 """
@@ -67,13 +68,20 @@ def validation_variables() -> list[Entry]:
     return _needed(*(part for entry in validations() for part in entry.values()))
 
 
+def label_warnings() -> list[Entry]:
+    """Return that another value of the label leaves the pod alone, which no webhook for labelled pods can tell."""
+    return [_validation(rules.LABEL_VALUE, _fine(rules.LABEL_VALUE))]
+
+
+def label_warning_variables() -> list[Entry]:
+    """Return the variables that `label_warnings` needs."""
+    return _needed(*(part for entry in label_warnings() for part in entry.values()))
+
+
 def warnings() -> list[Entry]:
-    """Return what is odd but allowed; of pods whose label has another value, only that."""
+    """Return all that is odd but allowed; of pods whose label has another value, only that."""
     enabled = f"variables.label != {text(names.LABEL_ENABLED_VALUE)} || "
-    return [
-        _validation(rules.LABEL_VALUE, _fine(rules.LABEL_VALUE)),
-        *(_validation(rule, enabled + _fine(rule)) for rule in rules.WARNINGS),
-    ]
+    return label_warnings() + [_validation(rule, enabled + _fine(rule)) for rule in rules.WARNINGS]
 
 
 def warning_variables() -> list[Entry]:

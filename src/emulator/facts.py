@@ -211,6 +211,35 @@ class Facts:
         """Has nobody said which container kubectl means?"""
         return DEFAULT_CONTAINER not in self.annotations
 
+    @fact("object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job')")
+    def job(self) -> bool:
+        """Is the pod a Job's?"""
+        return any(owner.get("kind") == "Job" for owner in self.metadata.get("ownerReferences") or [])
+
+    # A restartable init container ends by itself; an ordinary one must see when the app has ended.
+    @fact(
+        f"variables.classic && ({annotation(names.ANNOTATION_END_WITH_APP)} == 'true'"
+        f" || ({annotation(names.ANNOTATION_END_WITH_APP)} == '' && variables.job))"
+        " && object.spec.?shareProcessNamespace.orValue(true) && !object.spec.?hostPID.orValue(false)"
+    )
+    def ends_with_app(self) -> bool:
+        """Is the emulator to end when the app has?"""
+        said = self.annotations.get(names.ANNOTATION_END_WITH_APP) or ""
+        shareable = self.spec.get("shareProcessNamespace") is not False and not self.spec.get("hostPID")
+        return self.classic and (said == "true" or (said == "" and self.job)) and shareable
+
+    # The kubelet waits up to 5 minutes before it starts a container again (Pod Lifecycle, Container restart policy).
+    @fact("object.spec.?restartPolicy.orValue('') == 'Never' && variables.main_containers.size() == 1 ? '5' : '360'")
+    def end_with_app_seconds(self) -> str:
+        """How long no process of the app must be there until it has ended."""
+        return "5" if self.spec.get("restartPolicy") == "Never" and len(self.main_containers) == 1 else "360"
+
+    @fact("object.spec.?securityContext.?appArmorProfile.?type.orValue('') == 'Localhost'")
+    def own_apparmor(self) -> bool:
+        """Has the pod an AppArmor profile of its own?"""
+        context = self.spec.get("securityContext") or {}
+        return (context.get("appArmorProfile") or {}).get("type") == "Localhost"
+
     @fact(
         f"{param('imagePullSecrets')}.split(',').map(s, s.trim()).filter(s, s != ''"
         " && !object.spec.?imagePullSecrets.orValue([]).exists(p, p.name == s))"

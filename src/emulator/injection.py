@@ -48,8 +48,6 @@ PARAMETERS = {
     "redirectMemoryLimit": "",
 }
 
-# Seconds beyond startupSeconds until the kubelet takes the emulator for broken: Python's start on a busy node.
-STARTUP_MARGIN_SECONDS = 30
 LONGEST_GRACE_SECONDS = "86400"
 
 
@@ -178,6 +176,8 @@ def _security_context(uid: int, gid: int, capabilities: dict[str, list[str]]) ->
         "readOnlyRootFilesystem": True,
         "capabilities": capabilities,
         "seccompProfile": {"type": "RuntimeDefault"},
+        # Only against a profile for the app: on a node without AppArmor this would keep the pod from starting.
+        "appArmorProfile": When(Fact("own_apparmor"), {"type": "RuntimeDefault"}),
     }
 
 
@@ -262,9 +262,10 @@ EMULATOR = {
         _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
         # An ordinary container gets SIGTERM together with the app's; the kubelet ends both at the grace period's end.
         When(Fact("classic"), _variable(names.ENV_SERVE_AFTER_SIGTERM_SECONDS, LONGEST_GRACE_SECONDS)),
+        When(Fact("ends_with_app"), _variable(names.ENV_END_WITH_APP_SECONDS, Fact("end_with_app_seconds"))),
     ],
     "lifecycle": When(Fact("classic"), {"postStart": {"exec": {"command": ["imds-emulator", "hold"]}}}),
-    "startupProbe": _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=STARTUP_MARGIN_SECONDS)),
+    "startupProbe": _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=names.STARTUP_MARGIN_SECONDS)),
     "readinessProbe": _probe(names.READY_PATH, 10, 5, 3),
     "livenessProbe": _probe(names.LIVE_PATH, 10, 5, 3),
     "resources": _resources("emulator"),
@@ -306,6 +307,7 @@ STEPS = (
         ("injectable", "classic", "no_default_container"),
     ),
     Add("/spec/containers/0", Part("emulator"), ("injectable", "classic")),
+    Add("/spec/shareProcessNamespace", value=True, when=("injectable", "ends_with_app")),
     Ensure("/spec/imagePullSecrets", ("injectable", "lacks_pull_secrets")),
     AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("injectable",)),
 )

@@ -17,6 +17,7 @@ ANNOTATION_IMDS_VERSION = "imds-emulator/imds-version"
 ANNOTATION_REGION = "imds-emulator/region"
 ANNOTATION_REDIRECT = "imds-emulator/redirect"
 ANNOTATION_APP_REGION = "imds-emulator/app-region"
+ANNOTATION_END_WITH_APP = "imds-emulator/end-with-app"
 
 # On a Namespace: globs on the role ARN that its pods may ask for.
 ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
@@ -79,6 +80,10 @@ ROOT_CERTIFICATES = ("aws", "system")
 AWS_ROOTS_FILE = "/etc/ssl/aws-roots.pem"  # in the image; Amazon Trust Services, Repository, "Root CAs"
 # Seconds to go on serving after SIGTERM: 0 ends at once (a native sidecar is ended last), else the pod's grace period.
 ENV_SERVE_AFTER_SIGTERM_SECONDS = "IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS"
+# Read by `hold`. Seconds without a process of the app after which a Job's sidecar ends: 0 for never.
+ENV_END_WITH_APP_SECONDS = "IMDS_EMULATOR_END_WITH_APP_SECONDS"
+# Seconds beyond IMDS_EMULATOR_STARTUP_SECONDS until a sidecar is taken for broken: Python's start on a busy node.
+STARTUP_MARGIN_SECONDS = 30
 # What one pod asks for, from its annotations by the downward API; where not empty, they win over the chart's.
 ENV_POD_REGION = "IMDS_EMULATOR_POD_REGION"
 ENV_POD_IMDS_VERSION = "IMDS_EMULATOR_POD_IMDS_VERSION"

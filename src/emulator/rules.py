@@ -109,6 +109,7 @@ REFUSALS = (
     _only("imds-version", names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
     _only("redirect", names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
     _only("app-region", names.ANNOTATION_APP_REGION, ("true", "false")),
+    _only("end-with-app", names.ANNOTATION_END_WITH_APP, ("true", "false")),
     Rule(
         "pod-region",
         "variables.region_fits ? '' : variables.pod_region",
@@ -200,8 +201,20 @@ def _sets(entry: Object, variable: str) -> bool:
     return entry.get("name") == variable and (entry.get("value") or "").lower() != "false"
 
 
+def _may_end(facts: Facts) -> bool:
+    return facts.annotations.get(names.ANNOTATION_END_WITH_APP) != "false"
+
+
 WARNINGS = (
     *(_passing_by(variable, consequence) for variable, consequence in _PASSING_BY.items()),
+    Rule(
+        "job-goes-on",
+        f"variables.classic && variables.job && !variables.ends_with_app && {annotation(names.ANNOTATION_END_WITH_APP)}"
+        " != 'false' ? 'nothing' : ''",
+        lambda facts: "nothing" if facts.job and facts.classic and not facts.ends_with_app and _may_end(facts) else "",
+        "this Job will not complete by itself, since the emulator can't see when the app has ended: set"
+        " spec.shareProcessNamespace to true and spec.hostPID to false",
+    ),
     Rule(
         "role-not-allowed-audit",
         f"{param('allowedRolesMode')} == 'audit' && !variables.role_allowed ? variables.role_arn : ''",

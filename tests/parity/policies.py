@@ -41,20 +41,27 @@ def guard() -> list[Object]:
 
 
 def advice() -> list[Object]:
-    """Return the ValidatingAdmissionPolicy that warns, and its binding."""
-    spec = {
-        **_constraints(LABELLED),
-        "failurePolicy": "Ignore",
-        "variables": cel.warning_variables(),
-        "validations": cel.warnings(),
-    }
+    """Return the ValidatingAdmissionPolicy that warns of all that is odd, and its binding."""
+    return _advice(cel.warning_variables(), cel.warnings())
+
+
+def label_advice() -> list[Object]:
+    """Return the one that stands beside a webhook, and its binding."""
+    return _advice(cel.label_warning_variables(), cel.label_warnings())
+
+
+def _advice(variables: list[cel.Entry], validations: list[cel.Entry]) -> list[Object]:
+    constraints = _constraints(LABELLED)
+    spec = {**constraints, "failurePolicy": "Ignore", "variables": variables, "validations": validations}
     return _pair("ValidatingAdmissionPolicy", "v1", "imds-emulator-advice", spec, {"validationActions": ["Warn"]})
 
 
 def path(made: Object) -> str:
     """Return where objects of its kind are created."""
-    plural = made["kind"].lower().replace("policy", "policies") if made["kind"].endswith("Policy") else ""
-    return f"/apis/{made['apiVersion']}/{plural or made['kind'].lower() + 's'}"
+    plural = (
+        f"{made['kind'].lower().removesuffix('y')}ies" if made["kind"].endswith("y") else f"{made['kind'].lower()}s"
+    )
+    return f"/apis/{made['apiVersion']}/{plural}"
 
 
 def _constraints(selector: Object) -> Object:

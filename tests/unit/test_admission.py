@@ -1,0 +1,89 @@
+"""Reviews: what is looked at, and how the answer is made."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from emulator import admission
+from tests.pods.cases import Case, cases
+
+Object = dict[str, Any]
+
+BY_NAME = {case.name: case for case in cases()}
+
+
+def answer(case: Case, **changed: Any) -> Object:  # noqa: ANN401 - any field of a request
+    """Return the response to the case's review, with fields of the request changed."""
+    review = case.review()
+    review["request"].update(changed)
+    response: Object = admission.review(review, case.parameters, native_sidecars=True)["response"]
+    return response
+
+
+def test_injected() -> None:
+    """The answer names the request's uid and carries the patch as base64 of JSON."""
+    response = answer(BY_NAME["plain"])
+    operations = json.loads(base64.b64decode(response.pop("patch")))
+
+    assert response == {"uid": "uid-of-plain", "allowed": True, "patchType": "JSONPatch"}
+    assert {"add"} == {operation["op"] for operation in operations}
+
+
+def test_refused() -> None:
+    """The answer carries the message, as a Status."""
+    response = answer(BY_NAME["annotation-missing"])
+    message = response["status"].pop("message")
+
+    assert response == {
+        "uid": "uid-of-annotation-missing",
+        "allowed": False,
+        "status": {"status": "Failure", "reason": "Forbidden", "code": 403},
+    }
+    assert "aws-imds-emulator-role-arn" in message
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"operation": "UPDATE"},
+        {"operation": "DELETE", "object": None},
+        {"subResource": "ephemeralcontainers"},
+        {"kind": {"group": "apps", "version": "v1", "kind": "Deployment"}},
+        {"kind": {"group": "example.com", "version": "v1", "kind": "Pod"}},
+    ],
+    ids=str,
+)
+def test_untouched(changed: Object) -> None:
+    """C12: whatever is not the creation of a pod is allowed as it is."""
+    for name in ("plain", "annotation-missing"):
+        assert {"uid": f"uid-of-{name}", "allowed": True} == answer(BY_NAME[name], **changed)
+
+
+def test_dry_run() -> None:
+    """C64: a dry run has the same answer."""
+    assert answer(BY_NAME["plain"]) == answer(BY_NAME["plain"], dryRun=True)
+
+
+@pytest.mark.parametrize("body", [{}, {"apiVersion": "admission.k8s.io/v1"}, {"apiVersion": "v1", "request": {}}])
+def test_no_review(body: Object) -> None:
+    """What is no AdmissionReview v1 is an error of the caller."""
+    with pytest.raises(ValueError, match=r"^the body is not an AdmissionReview"):
+        admission.review(body, BY_NAME["plain"].parameters, native_sidecars=True)
+
+
+def test_auto_goes_by_the_api_server() -> None:
+    """The form of mode auto is classic before 1.29 and native since; native and classic are what they say."""
+    review = BY_NAME["plain"].review()
+
+    def form(mode: str, *, native_sidecars: bool) -> str:
+        parameters = {**BY_NAME["plain"].parameters, "sidecarMode": mode}
+        response = admission.review(review, parameters, native_sidecars=native_sidecars)["response"]
+        return "native" if b'"/spec/initContainers/0"' in base64.b64decode(response["patch"]) else "classic"
+
+    modes = ("auto", "native", "classic")
+    assert ["native", "native", "classic"] == [form(mode, native_sidecars=True) for mode in modes]
+    assert ["classic", "native", "classic"] == [form(mode, native_sidecars=False) for mode in modes]

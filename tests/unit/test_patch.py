@@ -1,0 +1,127 @@
+"""The patch: add operations only, and all that is not ours stays as it came."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emulator import names, patch
+from emulator.facts import OUR_CONTAINERS, OUR_VOLUMES, Facts
+from tests.pods.cases import PARAMETERS
+
+Object = dict[str, Any]
+
+WORDS = st.text("abcxyz-", min_size=1, max_size=8)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+FOREIGN = st.dictionaries(WORDS.map("x-{}".format), JSON, max_size=2)
+
+
+def lists_of(items: st.SearchStrategy[Object]) -> st.SearchStrategy[Any]:
+    """Return lists as pods hold them: filled, empty, or null."""
+    return st.none() | st.lists(items, max_size=3)
+
+
+def objects(required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.SearchStrategy[Any]]) -> Any:  # noqa: ANN401
+    """Return objects of known fields, and of some that nobody knows."""
+    known = st.fixed_dictionaries(required, optional=optional)
+    return st.builds(lambda fields, foreign: {**foreign, **fields}, known, FOREIGN)
+
+
+VARIABLES = objects(
+    {"name": st.sampled_from(["A", names.ENV_REGION, names.ENV_SERVICE_ENDPOINT])}, {"value": st.text()}
+)
+CONTAINERS = objects({"name": WORDS}, {"env": lists_of(VARIABLES), "image": st.text()})
+SPECS = objects(
+    {"containers": st.lists(CONTAINERS, min_size=1, max_size=3)},
+    {
+        "initContainers": lists_of(CONTAINERS),
+        "volumes": lists_of(objects({"name": WORDS}, {})),
+        "imagePullSecrets": lists_of(objects({"name": WORDS}, {})),
+        "securityContext": JSON.filter(lambda value: isinstance(value, dict)),
+    },
+)
+METADATA = objects({"annotations": st.dictionaries(WORDS, st.text(), max_size=2)}, {"labels": FOREIGN})
+PODS = objects({"metadata": METADATA, "spec": SPECS}, {})
+CHOICES = {
+    "sidecarMode": ["native", "classic"],
+    "redirectMode": ["iptables", "env"],
+    "appRegion": ["true", "false"],
+    "region": ["eu-west-1"],
+    "imagePullSecrets": ["", "reg", "reg,two"],
+}
+INSTALLATIONS = st.fixed_dictionaries({key: st.sampled_from(values) for key, values in CHOICES.items()})
+
+
+def without_ours(pod: Object) -> Object:
+    """Return the pod without all that an injection may add; lists that it may make come last, and never are null."""
+    pod = copy.deepcopy(pod)
+    spec = pod["spec"]
+    pod["metadata"]["annotations"].pop("kubectl.kubernetes.io/default-container", None)
+    lists = {
+        field: spec.pop(field, None) or [] for field in ("initContainers", "containers", "volumes", "imagePullSecrets")
+    }
+    for field in ("initContainers", "containers"):
+        lists[field] = [c for c in lists[field] if c["name"] not in OUR_CONTAINERS]
+        for container in lists[field]:
+            container["env"] = [e for e in container.pop("env", None) or [] if not is_added(e)]
+    lists["volumes"] = [v for v in lists["volumes"] if v["name"] not in OUR_VOLUMES]
+    lists["imagePullSecrets"] = [s for s in lists["imagePullSecrets"] if s["name"] not in ("reg", "two")]
+    return {**pod, "spec": {**spec, **lists}}
+
+
+def is_added(variable: Object) -> bool:
+    """Tell a variable that we add from the app's own; the generated ones have neither value."""
+    return variable in (
+        {"name": names.ENV_SERVICE_ENDPOINT, "value": "http://127.0.0.1:16925"},
+        {"name": names.ENV_REGION, "value": "eu-west-1"},
+        {"name": names.ENV_DEFAULT_REGION, "value": "eu-west-1"},
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(PODS, INSTALLATIONS)
+def test_what_is_not_ours_is_kept(pod: Object, installation: dict[str, str]) -> None:
+    """Byte for byte, and in its order: fields, lists and values that we know and that we don't."""
+    facts = Facts(pod, {**PARAMETERS, **installation})
+    injected = copy.deepcopy(pod)
+    patch.apply(injected, patch.operations(facts))
+
+    assert json.dumps(without_ours(pod)) == json.dumps(without_ours(injected))
+    assert Facts(injected, {**PARAMETERS, **installation}).protected
+
+
+@settings(max_examples=50, deadline=None)
+@given(PODS, INSTALLATIONS)
+def test_operations_only_add(pod: Object, installation: dict[str, str]) -> None:
+    """No operation replaces or removes what the pod has; `add` at a key creates it, or takes the place of null."""
+    operations = patch.operations(Facts(pod, {**PARAMETERS, **installation}))
+    grown = copy.deepcopy(pod)
+    for operation in operations:
+        assert operation["op"] == "add"
+        *parents, last = operation["path"].replace("~1", "\0").split("/")[1:]
+        target: Any = grown
+        for part in parents:
+            target = target[int(part)] if isinstance(target, list) else target[part]
+        assert isinstance(target, list) or target.get(last.replace("\0", "/")) is None
+        patch.apply(grown, [operation])
+
+
+@settings(max_examples=50, deadline=None)
+@given(PODS, PODS, st.sampled_from(["native", "classic"]))
+def test_fragment_is_constant(one: Object, other: Object, mode: str) -> None:
+    """What is added as a whole is the same for every pod of an installation."""
+    parameters = {**PARAMETERS, "sidecarMode": mode}
+
+    def added(pod: Object) -> list[Any]:
+        operations = patch.operations(Facts(pod, parameters))
+        return [o["value"] for o in operations if isinstance(o["value"], dict)]
+
+    assert added(one) == added(other)
