@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 IMAGES = cache() / "images"
 PULL_SECONDS = 300
 ROOT = Path(__file__).parents[2]
+# Of podman and buildah, which are one program there. Steps run by chroot: that needs neither a container runtime nor
+# more privileges than this process has.
+BUILD = ("--isolation=chroot", "--layers", "--pull=never", "--identity-label=false")
 
 
 @dataclass(frozen=True)
@@ -101,16 +104,17 @@ def docker() -> Builder:
 def podman() -> Builder:
     """Podman, with its own storage."""
     save = ("save", "--format", "docker-archive", "--output", "{archive}", "{image}")
-    return Builder("podman", ("podman",), ("build", "--layers", "--identity-label=false"), save, stamps=True)
+    return Builder("podman", ("podman",), ("build", *BUILD), save, stamps=True)
 
 
 def buildah() -> Builder:
-    """Buildah with storage in the cache; its steps run by chroot, so that no container runtime is needed."""
+    """Buildah, with storage in the cache."""
     overlay = "\toverlay\n" in Path("/proc/filesystems").read_text()
     storage = ("--root", str(IMAGES / "storage"), "--runroot", str(IMAGES / "run"))
     command = ("buildah", *storage, "--storage-driver", "overlay" if overlay else "vfs")
-    build = ("build", "--isolation", "chroot", "--layers", "--pull=never", "--identity-label=false")
-    return Builder("buildah", command, build, ("push", "{image}", "docker-archive:{archive}:{image}"), stamps=True)
+    return Builder(
+        "buildah", command, ("build", *BUILD), ("push", "{image}", "docker-archive:{archive}:{image}"), stamps=True
+    )
 
 
 BUILDERS = {"docker": docker, "podman": podman, "buildah": buildah}
