@@ -30,7 +30,9 @@ IMDSv2 token and give up without one: {v2_only}. Clients that know IMDSv1 only g
 
 ## Time to the first credentials
 
-Seconds, on one machine that had other work too: compare columns, not digits. \\* includes the start of the program.
+What a client asks, and the milliseconds from its first request to its credentials, seen on the wire of one machine
+that had other work too. `T` asks for an IMDSv2 token, `L` lists the roles, `C` asks for the credentials; a status that
+is not 200 stands beside it.
 
 {times}
 
@@ -41,7 +43,7 @@ Seconds, on one machine that had other work too: compare columns, not digits. \\
 def document(outcomes: Mapping[tuple[Client, str], Outcome]) -> str:
     """Return the whole document; needs an outcome for every client and mode."""
     programs = [client for client in CLIENTS if client.recipe.package != "curl"]
-    rows = [(client.title, *(_time(outcomes[client, mode]) for mode in IMDS_VERSIONS)) for client in CLIENTS]
+    rows = [(client.title, *(_asked(outcomes[client, mode]) for mode in IMDS_VERSIONS)) for client in CLIENTS]
     return _TEXT.format(
         matrix=matrix(),
         annotation=ANNOTATION_IMDS_VERSION,
@@ -65,11 +67,8 @@ def matrix() -> str:
     )
 
 
-def _time(outcome: Outcome) -> str:
-    if not outcome.works:
-        return "-"
-    star = "" if outcome.told_seconds else " \\*"
-    return f"{outcome.seconds:.2f}{star}"
+def _asked(outcome: Outcome) -> str:
+    return f"{outcome.asked} ({outcome.seconds * 1000:.0f})" if outcome.works else outcome.asked
 
 
 def _slow(outcomes: Mapping[tuple[Client, str], Outcome]) -> str:

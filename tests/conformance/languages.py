@@ -126,9 +126,9 @@ def _rust(recipe: Recipe, at: Path) -> None:
     source = next(line for line in lock.read_text().splitlines() if line.startswith("source = "))
     committed = (HERE / "rust" / f"{recipe.package}-{recipe.version}" / "Cargo.lock").read_text()
     lock.write_text(committed.replace("\nchecksum = ", f"\n{source}\nchecksum = "))
-    _step(recipe, at, ["cargo", "build", "--locked", "--quiet", "--target-dir", at / "target"])
-    shutil.move(at / "target" / "debug" / "client", at / "client")
-    shutil.rmtree(at / "target")
+    target = cache() / "conformance" / "rust-target"
+    _step(recipe, at, ["cargo", "build", "--locked", "--quiet", "--target-dir", target])
+    shutil.copy(target / "debug" / "client", at / "client")
 
 
 def _debian(recipe: Recipe, at: Path) -> None:

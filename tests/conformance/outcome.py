@@ -1,16 +1,17 @@
 """What became of one client in one mode: credentials that STS issued, none, or something that must not be.
 
-In: a client and how its program ended, the sessions of STS, the requests to S3. Out: an Outcome.
+In: a client, what was seen of it, and the sessions of STS. Out: an Outcome.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.conformance import s3
+from tests.conformance import s3, wire
 from tests.conformance.clients import Client
 from tests.conformance.program import Ended
+from tests.conformance.wire import CREDENTIALS, Exchange
 from tests.sts.sessions import Request, Sessions
 
 
@@ -18,14 +19,14 @@ from tests.sts.sessions import Request, Sessions
 class Outcome:
     """`client` is an id. `detail`: the client's own words where it does not work. `fault`: what must not be.
 
-    `told_seconds`: the client's driver took the time; else `seconds` includes the start of the program.
+    `asked`: its requests, as `wire` names them; `seconds`: from the first one to the credentials.
     """
 
     client: str
     mode: str
     works: bool
     seconds: float
-    told_seconds: bool
+    asked: str
     detail: str = ""
     fault: str = ""
 
@@ -40,8 +41,18 @@ class Outcome:
         return ""
 
 
-def judge(client: Client, mode: str, ended: Ended, sessions: Sessions, requests: list[Request]) -> Outcome:
+@dataclass(frozen=True)
+class Seen:
+    """All that a client did: how its program ended, what it asked the emulator, what it signed for S3."""
+
+    ended: Ended
+    exchanges: Sequence[Exchange]
+    requests: Sequence[Request] = ()
+
+
+def judge(client: Client, mode: str, seen: Seen, sessions: Sessions) -> Outcome:
     """Compare what the client got with what STS issued."""
+    ended, exchanges, requests = seen.ended, seen.exchanges, seen.requests
     told = _told(ended.stdout)
     works, detail, fault = False, "", ""
     if client.signs and requests:
@@ -57,8 +68,10 @@ def judge(client: Client, mode: str, ended: Ended, sessions: Sessions, requests:
         detail = ended.last_words
     else:
         fault = f"its driver is broken: {ended.last_words}"
-    seconds = round(float(told.get("Seconds", ended.seconds)), 3)
-    return Outcome(client.id, mode, works, seconds, "Seconds" in told, detail, fault)
+    asked = ", ".join(map(str, exchanges))
+    if works and not any((exchange.name, exchange.status) == (CREDENTIALS, 200) for exchange in exchanges):
+        works, fault = False, f"has credentials from elsewhere; it asked: {asked or 'nothing'}"
+    return Outcome(client.id, mode, works, round(wire.seconds(exchanges), 3), asked, detail, fault)
 
 
 def _told(stdout: str) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ Here STS is at loopback, 169.254.169.254 is led to the emulator by `imds-emulato
 import dataclasses
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,9 +19,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from emulator import names
-from tests.conformance import program, s3
+from tests.conformance import program, s3, wire
 from tests.conformance.clients import CLIENTS, Client
-from tests.conformance.outcome import Outcome, judge
+from tests.conformance.outcome import Outcome, Seen, judge
 from tests.conformance.program import CHECKOUT
 from tests.sts.local import ROLE_ARN, LocalSts, local_sts
 
@@ -33,6 +34,14 @@ class PodError(Exception):
     """The pod can't be set up; the message is one line."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Beside:
+    """What runs beside the clients, and sees what they do."""
+
+    s3: s3.S3
+    tap: socket.socket
+
+
 def main(mode: str, arguments: list[str]) -> int:
     """Set the pod up and run the clients, one after the other."""
     folders = dict(argument.split("=", 1) for argument in arguments)
@@ -40,11 +49,11 @@ def main(mode: str, arguments: list[str]) -> int:
         directory = Path(text)
         try:
             _network()
-            stub = s3.start()
+            beside = Beside(s3.start(), wire.tap())
             with local_sts(directory) as sts, _emulator(mode, sts):
                 for client in CLIENTS:
                     if client.id in folders:
-                        outcome = _case(client, Path(folders[client.id]), mode, sts, stub)
+                        outcome = _case(client, Path(folders[client.id]), mode, sts, beside)
                         print(json.dumps(dataclasses.asdict(outcome)), flush=True)
         except PodError as error:
             print(f"pod of mode {mode}: {error}", file=sys.stderr)
@@ -105,15 +114,17 @@ def _started() -> bool:
         return False
 
 
-def _case(client: Client, folder: Path, mode: str, sts: LocalSts, stub: s3.S3) -> Outcome:
+def _case(client: Client, folder: Path, mode: str, sts: LocalSts, beside: Beside) -> Outcome:
     """Run one client in a home folder of its own."""
-    stub.forget()
+    beside.s3.forget()
+    wire.exchanges(beside.tap)
     with tempfile.TemporaryDirectory() as home:
         arguments = [":".join(map(str, s3.ADDRESS)), ROLE_ARN.rpartition("/")[2]]
         command = [*client.language.command(client.recipe, folder), *arguments]
         environment = {"PATH": _PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
-        ended = program.run(command, environment, Path(home), stub.signed)
-    return judge(client, mode, ended, sts.service.sessions, stub.requests)
+        ended = program.run(command, environment, Path(home), beside.s3.signed)
+    seen = Seen(ended, wire.exchanges(beside.tap), beside.s3.requests)
+    return judge(client, mode, seen, sts.service.sessions)
 
 
 sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -1,6 +1,6 @@
 """A client's program, run to its end.
 
-In: a command line. Out: what it printed and how long it took.
+In: a command line. Out: what it printed.
 """
 
 import os
@@ -20,12 +20,11 @@ _POLL_SECONDS = 0.01
 
 @dataclass(frozen=True)
 class Ended:
-    """A program that ended, or was ended; `seconds` is from its start to its end or to its first signed request."""
+    """A program that ended, or was ended."""
 
     status: int
     stdout: str
     stderr: str
-    seconds: float
 
     @property
     def last_words(self) -> str:
@@ -38,7 +37,6 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, si
     """Run a program until it ends, its time is up, or it has had time enough after `signed` was set."""
     out, err = folder / "stdout", folder / "stderr"
     with out.open("w") as stdout, err.open("w") as stderr:
-        started = time.monotonic()
         process = subprocess.Popen(
             command,
             env=environment,
@@ -48,19 +46,17 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, si
             stderr=stderr,
             start_new_session=True,
         )
-        signed_at = 0.0
-        deadline = started + TIMEOUT_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        lingers = False
         while process.poll() is None and time.monotonic() < deadline:
-            if signed.is_set() and not signed_at:
-                signed_at = time.monotonic()
-                deadline = signed_at + LINGER_SECONDS
+            if signed.is_set() and not lingers:
+                lingers, deadline = True, time.monotonic() + LINGER_SECONDS
             time.sleep(_POLL_SECONDS)
-        seconds = (signed_at or time.monotonic()) - started
         status = process.poll()
         if status is None:
             status = _end(process)
-    late = "" if signed_at or seconds < TIMEOUT_SECONDS else f"\nno end after {TIMEOUT_SECONDS:.0f} s\n"
-    return Ended(status, out.read_text(errors="replace"), err.read_text(errors="replace") + late, seconds)
+            stderr.write("" if lingers else f"\nno end after {TIMEOUT_SECONDS:.0f} s\n")
+    return Ended(status, out.read_text(errors="replace"), err.read_text(errors="replace"))
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:

@@ -42,12 +42,12 @@ class Result:
             return "not run"
         if outcome.complaint(client):
             return "FAILED"
-        return f"{outcome.seconds:.2f} s" if outcome.works else "cannot"
+        return f"{outcome.seconds:.3f} s" if outcome.works else "cannot"
 
 
 def line(client: Client, outcome: Outcome) -> str:
     """Return what to say as soon as one outcome is there."""
-    result = "works" if outcome.works else f"cannot: {client.cannot.get(outcome.mode, '')} ({outcome.detail})"
+    result = "works" if outcome.works else f"cannot: {client.cannot.get(outcome.mode, '')} ({outcome.detail[:100]})"
     if complaint := outcome.complaint(client):
         result = f"FAILED: {complaint}"
-    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:7.2f} s  {result}"
+    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:6.3f} s  {outcome.asked:<12}  {result}"

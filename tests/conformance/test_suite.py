@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,8 +11,9 @@ from emulator.names import IMDS_VERSIONS
 from tests.conformance import document
 from tests.conformance.clients import CLIENTS, Client, select
 from tests.conformance.languages import HERE, SHELL
-from tests.conformance.outcome import Outcome, judge
+from tests.conformance.outcome import Outcome, Seen, judge
 from tests.conformance.program import Ended
+from tests.conformance.wire import Exchange
 from tests.sts.roles import parse
 from tests.sts.sessions import Session, Sessions
 
@@ -25,20 +27,20 @@ ISSUED = {
     "AccessKeyId": SESSION.access_key_id,
     "SecretAccessKey": SESSION.secret_access_key,
     "Token": SESSION.session_token,
-    "Seconds": 0.25,
 }
+ASKED = (Exchange("T", 404, 10.0, 10.1), Exchange("L", 200, 10.2, 10.3), Exchange("C", 200, 10.4, 10.5))
 
 
-def judged(client: Client, mode: str, stdout: str, stderr: str = "") -> Outcome:
+def judged(client: Client, mode: str, stdout: str, stderr: str = "", asked: Sequence[Exchange] = ASKED) -> Outcome:
     """Return the outcome of a program that printed this."""
-    return judge(client, mode, Ended(0, stdout, stderr, 1.0), SESSIONS, [])
+    return judge(client, mode, Seen(Ended(0, stdout, stderr), asked), SESSIONS)
 
 
 def test_issued_credentials_work() -> None:
     """Credentials that STS issued are what a client is for."""
     outcome = judged(V2_ONLY, "v2", json.dumps(ISSUED))
 
-    assert outcome == Outcome(V2_ONLY.id, "v2", works=True, seconds=0.25, told_seconds=True)
+    assert outcome == Outcome(V2_ONLY.id, "v2", works=True, seconds=0.5, asked="T 404, L, C")
     assert outcome.complaint(V2_ONLY) == ""
 
 
@@ -59,7 +61,7 @@ def test_working_against_the_table_fails() -> None:
 
 def test_not_working_against_the_table_fails() -> None:
     """A client that says that it has no credentials, where the table says that it works, fails the suite."""
-    outcome = judged(V2_ONLY, "v2", json.dumps({"Error": "no  such\nthing", "Seconds": 3.0}))
+    outcome = judged(V2_ONLY, "v2", json.dumps({"Error": "no  such\nthing"}))
 
     assert outcome.complaint(V2_ONLY) == "does not work: no such thing"
 
@@ -71,12 +73,19 @@ def test_broken_driver_is_not_a_client_without_credentials() -> None:
     assert outcome.complaint(V2_ONLY) == "its driver is broken: exit status 0: ImportError: no module"
 
 
+def test_credentials_from_elsewhere_fail() -> None:
+    """A client that has credentials without having asked for them fails the suite."""
+    outcome = judged(V2_ONLY, "v2", json.dumps(ISSUED), asked=ASKED[:2])
+
+    assert outcome.complaint(V2_ONLY) == "has credentials from elsewhere; it asked: T 404, L"
+
+
 def test_tool_speaks_its_own_words() -> None:
     """A program that is not ours tells in its own words that it has no credentials."""
     outcome = judged(SCRIPT, "v2", "", "401")
 
     assert outcome == Outcome(
-        SCRIPT.id, "v2", works=False, seconds=1.0, told_seconds=False, detail="exit status 0: 401"
+        SCRIPT.id, "v2", works=False, seconds=0.5, asked="T 404, L, C", detail="exit status 0: 401"
     )
 
 

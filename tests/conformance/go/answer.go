@@ -4,7 +4,6 @@ package main
 import (
 	"encoding/json"
 	"os"
-	"time"
 )
 
 type answer struct {
@@ -12,16 +11,13 @@ type answer struct {
 	SecretAccessKey string `json:",omitempty"`
 	Token           string `json:",omitempty"`
 	Error           string `json:",omitempty"`
-	Seconds         float64
 }
 
 func main() {
-	started := time.Now()
 	told, err := ask()
 	if err != nil {
 		told = answer{Error: err.Error()}
 	}
-	told.Seconds = time.Since(started).Seconds()
 	if err := json.NewEncoder(os.Stdout).Encode(told); err != nil {
 		panic(err)
 	}

@@ -4,15 +4,13 @@ In: a function that asks the client. Out: the line on stdout.
 """
 
 import json
-import time
 from collections.abc import Callable, Mapping
 
 
 def answer(ask: Callable[[], Mapping[str, object]]) -> None:
-    """Print what `ask` returns, or the error that it raises, and how long it took."""
-    started = time.monotonic()
+    """Print what `ask` returns, or the error that it raises."""
     try:
         told = dict(ask())
     except Exception as error:  # noqa: BLE001 - whatever the client raises is its answer
         told = {"Error": f"{type(error).__name__}: {error}"}
-    print(json.dumps({**told, "Seconds": round(time.monotonic() - started, 3)}))
+    print(json.dumps(told))

@@ -1,15 +1,14 @@
 //! The default chain of aws-sdk-rust. In: nothing. Out: one line of JSON, the credentials by EC2's names or the error.
 
 use aws_config::BehaviorVersion;
-use aws_credential_types::provider::{error::DisplayErrorContext, ProvideCredentials};
+use aws_credential_types::provider::ProvideCredentials;
+use aws_smithy_types::error::display::DisplayErrorContext;
 use serde_json::json;
-use std::time::Instant;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let started = Instant::now();
     let config = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    let mut told = match config.credentials_provider() {
+    let told = match config.credentials_provider() {
         None => json!({"Error": "no provider"}),
         Some(provider) => match provider.provide_credentials().await {
             Ok(c) => json!({
@@ -20,6 +19,5 @@ async fn main() {
             Err(error) => json!({"Error": DisplayErrorContext(&error).to_string()}),
         },
     };
-    told["Seconds"] = json!(started.elapsed().as_secs_f64());
     println!("{told}");
 }
