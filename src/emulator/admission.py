@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import names, patch, rules
 from emulator.facts import MIRROR_ANNOTATION, Facts
+from emulator.workloads import shape_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,8 @@ def review(
     uid = request.get("uid") or ""
     if not _is_new_pod(request):
         return _answer(uid, {"allowed": True})
+    if fault := shape_fault(request["object"]):
+        raise ValueError(f"the AdmissionReview's object is no Pod: {fault}")
     facts = Facts(
         request["object"],
         parameters,

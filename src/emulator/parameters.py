@@ -56,15 +56,20 @@ def read_parameters(directory: Path) -> Mapping[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise _error(directory, f"{key} can't be read: {error}") from None
     try:
-        for key in NEEDED:
-            required(parameters, key, "set it in the ConfigMap")
-        for key, bounds in NUMBERS.items():
-            integer(parameters, key, 0, bounds)
-        for key, choices in CHOICES.items():
-            choice(parameters, key, "", choices)
+        check_parameters(parameters)
     except SettingsError as error:
         raise _error(directory, str(error)) from None
     return parameters
+
+
+def check_parameters(parameters: Mapping[str, str]) -> None:
+    """Raise SettingsError for the first parameter that can't be right."""
+    for key in NEEDED:
+        required(parameters, key, "set it in the ConfigMap")
+    for key, bounds in NUMBERS.items():
+        integer(parameters, key, 0, bounds)
+    for key, choices in CHOICES.items():
+        choice(parameters, key, "", choices)
 
 
 def _error(directory: Path, message: str) -> SettingsError:

@@ -37,11 +37,16 @@ def operations(facts: Facts) -> list[Operation]:
     return [operation for step in STEPS for operation in _STEP[type(step)](step, facts)]
 
 
-def apply(pod: Any, patch: list[Operation]) -> None:  # noqa: ANN401 - decoded JSON, or a round-trip YAML tree
+def parts(pointer: str) -> list[str]:
+    """Return the reference tokens of a JSON pointer (RFC 6901 section 4)."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+
+
+def apply(pod: dict[str, Any], patch: list[Operation]) -> None:
     """Carry out `add` operations on a pod in place, as an API server does (RFC 6902 section 4.1)."""
     for operation in patch:
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
-        target = pod
+        *parents, last = parts(operation["path"])
+        target: Any = pod
         for part in parents:
             target = target[int(part) if isinstance(target, list) else part]
         if not isinstance(target, list):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ MANIFESTS = Path(__file__).with_name("manifests")
 CHART = Path("charts/imds-emulator")
 INSTALL = Path("kustomize/install")
 COMPONENTS = Path("kustomize/components")
+# The chart's defaults for `inject`, which is installed without the chart.
+PARAMETERS = Path("src/emulator/default_parameters.json")
 # A folder of manifests is a part of the installation: what all have, or what one `mode` of the chart adds.
 COMMON, MODES = "common", ("webhook", "policy")
 PARTS = (COMMON, *MODES)
@@ -74,7 +77,7 @@ def components(values: dict[str, Any]) -> dict[Path, str]:
     """Return the files of kustomize/components; a dot in a template's name is a folder, `endpoint` alone a file."""
     parameters = yaml.safe_load(plain("common/configmap.yaml.j2", values))["data"]
     words = render_components.words(parameters)
-    result = {}
+    result = {PARAMETERS: json.dumps(parameters, indent=2) + "\n"}
     for template in sorted((MANIFESTS / "components").glob("*.j2")):
         *folders, last = template.name.removesuffix(".yaml.j2").split(".")
         name = f"{last}.yaml" if last == "endpoint" else f"{last}/kustomization.yaml"

@@ -40,7 +40,7 @@ def namespace_of(case: Case) -> str:
 
 @dataclass(frozen=True)
 class Mode:
-    """A way of admission in force. `refuser`: how the API server begins a refusal of its."""
+    """A way of admission in force. `refuser`: how the API server calls who refuses."""
 
     refuser: str
     admit: Callable[[Case, Object | None], Answer]

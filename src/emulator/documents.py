@@ -1,0 +1,140 @@
+"""The documents of a manifest file, each kept as text until something in it is changed.
+
+Goes in: the text of a file of YAML documents, or of JSON. Comes out: `Document`s, whose texts make up the file again;
+comments, order and quotes of a changed one stay as far as ruamel.yaml can keep them.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
+from ruamel.yaml.util import load_yaml_guess_indent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+# Texts that YAML 1.1, which kubectl speaks, would take for something else; ruamel quotes those of YAML 1.2.
+_AMBIGUOUS = re.compile(r"[-+.\d][-+.\d_:,eExXoO]*|~|y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
+_WIDE = 1_000_000
+
+
+class Document:
+    """One document. `number` counts from 1; `content` is what it says, decoded; change it by `add` alone."""
+
+    def __init__(self, number: int, text: str) -> None:
+        self.number = number
+        self._text = text
+        self._is_changed = False
+        # The marker's line stays as it is, unless the document begins on it.
+        marker = re.match(r"---[ \t]*(#.*)?\r?\n", text)
+        self._marker = marker.group() if marker else ""
+        self._line_end = "\r\n" if "\r\n" in text else "\n"
+        self._body = text[len(self._marker) :].replace("\r\n", "\n")
+        self._is_json = self._body.lstrip().startswith("{") and _is_json(self._body)
+        self._yaml = YAML()
+        self._yaml.preserve_quotes = True
+        self._yaml.width = _WIDE
+        self.content = json.loads(self._body) if self._is_json else self._load()
+
+    def _load(self) -> Any:  # noqa: ANN401 - anything that YAML has
+        try:
+            _, indent, offset = load_yaml_guess_indent(self._body)
+            self._yaml.indent(mapping=2, sequence=indent or 2, offset=offset or 0)
+            return self._yaml.load(self._body)
+        except YAMLError as error:
+            raise ValueError(f"document {self.number} is no YAML: {' '.join(str(error).split())}") from None
+
+    def add(self, within: Any, path: list[str], value: Any) -> None:  # noqa: ANN401 - a node of content; any JSON
+        """Do as `add` of JSON patch does, on a node of the content; no other place that shares it changes."""
+        self._is_changed = True
+        *parents, last = path
+        target = within
+        for part in parents:
+            key: Any = int(part) if isinstance(target, list) else part
+            if self._is_shared(target[key]):
+                target[key] = _without_anchors(copy.deepcopy(target[key]))
+            target = target[key]
+        if not isinstance(target, list):
+            target[last] = _node(value)
+            return
+        if isinstance(target, CommentedSeq) and not target:
+            target.fa.set_block_style()
+        target.insert(len(target) if last == "-" else int(last), _node(value))
+
+    @property
+    def text(self) -> str:
+        """The document's text, as it came if nothing was added."""
+        if not self._is_changed:
+            return self._text
+        made = json.dumps(self.content, indent=2, ensure_ascii=False) + "\n" if self._is_json else self._dump()
+        return self._marker + made.replace("\n", self._line_end)
+
+    def _dump(self) -> str:
+        buffer = io.StringIO()
+        self._yaml.dump(self.content, buffer)
+        return buffer.getvalue()
+
+    def _is_shared(self, node: Any) -> bool:  # noqa: ANN401 - anything that YAML has
+        """Tell whether a list or a map is at more than one place, by an alias or a merge key."""
+        return isinstance(node, list | dict) and sum(found is node for found in _nodes(self.content)) > 1
+
+
+def documents(text: str) -> list[Document]:
+    """Return the documents of a file; raises ValueError for what is no YAML."""
+    starts = sorted({0, *(match.start() for match in _MARKER.finditer(text))})
+    ends = [*starts[1:], len(text)]
+    return [Document(number, text[a:b]) for number, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
+
+
+def plain(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
+    """Return the node as json would decode it."""
+    if isinstance(node, dict):
+        return {str(key): plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [plain(item) for item in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return None if node is None else str(node)
+
+
+def _node(value: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Return JSON as nodes whose texts stay texts for every reader of YAML."""
+    if isinstance(value, dict):
+        return CommentedMap({key: _node(item) for key, item in value.items()})
+    if isinstance(value, list):
+        return CommentedSeq([_node(item) for item in value])
+    if isinstance(value, str) and _AMBIGUOUS.fullmatch(value):
+        return DoubleQuotedScalarString(value)
+    return value
+
+
+def _nodes(node: Any) -> Iterator[Any]:  # noqa: ANN401 - anything that YAML has
+    yield node
+    children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    for child in children:
+        yield from _nodes(child)
+
+
+def _without_anchors(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
+    for found in _nodes(node):
+        if isinstance(found, CommentedMap | CommentedSeq) and found.anchor.value:
+            found.yaml_set_anchor(None)
+    return node
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
