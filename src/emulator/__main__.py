@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sys
 
-# command -> (module, one line for the list). Those of the second group are not in the images.
-COMMANDS = {
+# command -> (module, one line for the list)
+IN_IMAGES = {
     "serve": ("emulator.serve", "serve credentials to the pod (the sidecar)"),
     "redirect": ("emulator.redirect", "lead 169.254.169.254:80 to the sidecar (the init container)"),
     "hold": ("emulator.hold", "hold the app back until the sidecar is started (before Kubernetes 1.29)"),
     "webhook": ("emulator.webhook", "inject labelled pods at admission"),
     "probe": ("emulator.probe", "prove an installation from inside the cluster (helm test)"),
+}
+COMMANDS = IN_IMAGES | {
     "inject": ("emulator.inject", "print manifests injected, for clusters where nothing is installed"),
     "check": ("emulator.check", "tell why a cluster or a pod gets no credentials"),
     "trust-policy": ("emulator.trust_policy", "print the IAM trust policy for a service account"),
@@ -37,7 +39,14 @@ def main() -> int:
         given = arguments[0] if arguments else "nothing"
         print(f"imds-emulator: no such command: {given}\n{usage()}", file=sys.stderr)  # noqa: T201
         return 2
-    module = __import__(COMMANDS[arguments[0]][0], fromlist=["main"])
+    name = COMMANDS[arguments[0]][0]
+    try:
+        module = __import__(name, fromlist=["main"])
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        print(f"imds-emulator: {arguments[0]} is not in the images: run it from a checkout", file=sys.stderr)  # noqa: T201
+        return 2
     status: int = module.main(arguments[1:])
     return status
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emulator import __version__, names
+from emulator.__main__ import IN_IMAGES
 from tests.images.stage import sbom
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ PACKAGES = Path("/usr/lib/python3/dist-packages")
 MULTIARCH = sysconfig.get_config_var("MULTIARCH")
 CERTIFICATES = Path("/usr/share/ca-certificates/mozilla")
 
-COMMANDS = ("serve", "webhook", "redirect", "hold", "probe")
 ENCODINGS = ("aliases", "ascii", "idna", "latin_1", "utf_8")  # found by name at run time; the first is the finder's
 START = ("os", "site")  # `os` marks the library's folder at start; `site` is for a person who leaves -S out
 FROM_RUST = "cryptography"  # its extension imports modules by name, so the package goes in whole
@@ -141,7 +141,7 @@ def modules(source: Path) -> Iterator[tuple[Path, Path]]:
     finder = ModuleFinder([str(source), str(LIBRARY), str(EXTENSIONS), str(PACKAGES)], excludes=list(NEVER))
     finder.import_hook("emulator.__main__")
     for name in (
-        *(f"emulator.{command}" for command in COMMANDS),
+        *(module for module, _ in IN_IMAGES.values()),
         *(f"encodings.{name}" for name in ENCODINGS),
         *START,
     ):
