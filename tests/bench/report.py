@@ -1,0 +1,139 @@
+"""The bench's table and plot, and its bounds.
+
+Goes in: figures of the subjects. Comes out: Markdown, SVG, and which bound does not hold.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.bench.subjects import EMULATOR, FLOOR_6, FLOOR_145, INTERPRETER, PEER
+
+if TYPE_CHECKING:
+    from tests.bench.measure import Figures
+
+GENERATED = "<!-- Written by `make bench`; not edited by hand. -->"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A ratio (or, without `to`, a figure) of the emulator, the most it may be, and the most we aim at."""
+
+    text: str
+    figure: str
+    to: str
+    bound: float
+    ambition: float
+    unit: str = "x"
+
+    def value(self, figures: Figures) -> float:
+        """Return the ratio or the figure."""
+        own = figures[EMULATOR][self.figure]
+        return own / figures[self.to][self.figure] if self.to else own
+
+
+GOALS = (
+    Goal("private memory per copy / sleeping interpreter", "private KB", INTERPRETER, 1.35, 1.15),
+    Goal("private memory per copy / Roles Anywhere helper", "private KB", PEER, 0.40, 0.30),
+    Goal("PSS per copy, 10 copies / Go floor, 145 CA", "PSS KB", FLOOR_145, 0.70, 0.55),
+    Goal("PSS per copy, 10 copies / Go floor, 6 CA", "PSS KB", FLOOR_6, 1.9, 1.5),
+    Goal("CPU to the first 200 / Roles Anywhere helper", "CPU ms", PEER, 1.0, 0.7),
+    Goal("start to the first 200 / Roles Anywhere helper", "start ms", PEER, 1.2, 0.8),
+    Goal("start to the first 200 / Go floor, 145 CA", "start ms", FLOOR_145, 2.5, 1.5),
+    Goal("CPU per request, kept connections / Go floor", "keep CPU us", FLOOR_145, 0.8, 0.5),
+    Goal("CPU per request, new connections / Go floor", "new CPU us", FLOOR_145, 0.8, 0.5),
+    Goal("wake-ups in 60 idle seconds", "wake-ups", "", 0, 0, ""),
+    Goal("threads", "threads", "", 1, 1, ""),
+    Goal("growth over 100,000 requests and 100 refreshes", "growth KB", "", 300, 100, " KB"),
+)
+COLUMNS = {
+    "private KB": "private, KB",
+    "PSS KB": "PSS, KB",
+    "RSS KB": "RSS, KB",
+    "CPU ms": "CPU to first 200, ms",
+    "start ms": "start to first 200, ms",
+    "best start ms": "best, ms",
+    "keep CPU us": "CPU/request, kept, µs",
+    "keep p50 us": "p50, µs",
+    "keep p99 us": "p99, µs",
+    "new CPU us": "CPU/request, new, µs",
+    "new p50 us": "p50, µs",
+    "new p99 us": "p99, µs",
+    "wake-ups": "wake-ups in 60 s",
+    "threads": "threads",
+}
+PANELS = {
+    "private KB": "private memory per copy, KB",
+    "CPU ms": "CPU to the first 200, ms",
+    "keep CPU us": "CPU per request, µs",
+}
+
+
+def missed(figures: Figures) -> list[str]:
+    """Return a line for each bound that does not hold."""
+    return [
+        f"{goal.text}: {goal.value(figures):.2f}{goal.unit}, more than {goal.bound:g}{goal.unit}"
+        for goal in GOALS
+        if goal.value(figures) > goal.bound
+    ]
+
+
+def markdown(figures: Figures, machine: str) -> str:
+    """Return the tables: ratios against the bounds, then the figures behind them."""
+    lines = [
+        GENERATED,
+        "# Bench",
+        "",
+        "One run of `make bench`: the emulator as its image has it, beside an interpreter that only sleeps, AWS's IAM",
+        "Roles Anywhere helper (`serve`) and a server of 40 lines on Go's `net/http`, all asking the same upstream on",
+        "loopback. All in turn, round by round; medians. Trust ratios more than times: other work on the machine",
+        "moves the times of all.",
+        "",
+        f"Machine: {machine}.",
+        "",
+        "| | value | bound | aim |",
+        "|---|---|---|---|",
+    ]
+    for goal in GOALS:
+        unit = goal.unit
+        lines.append(
+            f"| {goal.text} | **{goal.value(figures):.2f}{unit}** | {goal.bound:g}{unit} | {goal.ambition:g}{unit} |"
+        )
+    lines += ["", "![The emulator beside the others](bench.svg)", "", "| | " + " | ".join(COLUMNS.values()) + " |"]
+    lines.append("|---" * (len(COLUMNS) + 1) + "|")
+    for name, row in figures.items():
+        cells = [_cell(row.get(figure)) for figure in COLUMNS]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def svg(figures: Figures) -> str:
+    """Return bars of what each pod, each start and each request costs."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "bench"  # the same figures give the same bytes
+    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the choice of the backend
+
+    figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 3), layout="constrained")
+    for axis, (column, title) in zip(axes, PANELS.items(), strict=True):
+        rows = [(name, row[column]) for name, row in figures.items() if column in row]
+        bars = axis.barh([name for name, _ in rows], [value for _, value in rows])
+        axis.bar_label(bars, fmt="%.0f", padding=3)
+        for bar, (name, _) in zip(bars, rows, strict=True):
+            bar.set_color("#1f77b4" if name.startswith("emulator") else "#b0b0b0")
+        axis.invert_yaxis()
+        axis.margins(x=0.15)
+        axis.set_title(title, fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 100 or value == int(value) else f"{value:.1f}"
