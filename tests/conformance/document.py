@@ -6,6 +6,7 @@ In: the outcomes. Out: the document's text.
 from collections.abc import Iterable, Mapping, Sequence
 
 from emulator.names import ANNOTATION_IMDS_VERSION, IMDS_VERSION_DEFAULT, IMDS_VERSIONS
+from tests.conformance import wire
 from tests.conformance.clients import CLIENTS, Client
 from tests.conformance.outcome import Outcome
 from tests.conformance.program import CHECKOUT
@@ -25,14 +26,16 @@ secret and token that it ends up with, or signs a request with, are those that S
 {matrix}
 
 The mode is the chart's `imdsVersion`, or a pod's own by its annotation `{annotation}`. `{default}` is the default:
-{v1_count} of the {count} clients above work with it. Give `v1-and-v2` to pods that run one of these, which ask for an
-IMDSv2 token and give up without one: {v2_only}. Clients that know IMDSv1 only go on working in that mode.
+{v1_count} of these {count} clients work with it, scripts aside. `v1-and-v2` is for pods that run one of the others,
+which give up without an IMDSv2 token; clients that know IMDSv1 only go on working there:
+
+{v2_only}.
 
 ## Time to the first credentials
 
 What a client asks, and the milliseconds from its first request to its credentials, seen on the wire of one machine
-that had other work too. `T` asks for an IMDSv2 token, `L` lists the roles, `C` asks for the credentials; a status that
-is not 200 stands beside it.
+that had other work too. `T` asks for an IMDSv2 token, `L` lists the roles, `C` asks for the credentials, `R` for the
+region and `Z` for the zone, which nobody needs; a status that is not 200 stands beside it.
 
 {times}
 
@@ -68,7 +71,10 @@ def matrix() -> str:
 
 
 def _asked(outcome: Outcome) -> str:
-    return f"{outcome.asked} ({outcome.seconds * 1000:.0f})" if outcome.works else outcome.asked
+    if not outcome.works:
+        return ", ".join(outcome.asked)
+    first = outcome.asked[: outcome.asked.index(wire.CREDENTIALS) + 1]
+    return f"{', '.join(first)} ({outcome.seconds * 1000:.0f})"
 
 
 def _slow(outcomes: Mapping[tuple[Client, str], Outcome]) -> str:

@@ -26,7 +26,7 @@ class Outcome:
     mode: str
     works: bool
     seconds: float
-    asked: str
+    asked: Sequence[str]
     detail: str = ""
     fault: str = ""
 
@@ -68,9 +68,9 @@ def judge(client: Client, mode: str, seen: Seen, sessions: Sessions) -> Outcome:
         detail = ended.last_words
     else:
         fault = f"its driver is broken: {ended.last_words}"
-    asked = ", ".join(map(str, exchanges))
+    asked = [str(exchange) for exchange in exchanges]
     if works and not any((exchange.name, exchange.status) == (CREDENTIALS, 200) for exchange in exchanges):
-        works, fault = False, f"has credentials from elsewhere; it asked: {asked or 'nothing'}"
+        works, fault = False, f"has credentials from elsewhere; it asked: {', '.join(asked) or 'nothing'}"
     return Outcome(client.id, mode, works, round(wire.seconds(exchanges), 3), asked, detail, fault)
 
 

@@ -50,4 +50,5 @@ def line(client: Client, outcome: Outcome) -> str:
     result = "works" if outcome.works else f"cannot: {client.cannot.get(outcome.mode, '')} ({outcome.detail[:100]})"
     if complaint := outcome.complaint(client):
         result = f"FAILED: {complaint}"
-    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:6.3f} s  {outcome.asked:<12}  {result}"
+    asked = ", ".join(outcome.asked)
+    return f"{outcome.mode:<10} {client.title:<52} {outcome.seconds:6.3f} s  {asked:<12}  {result}"

@@ -40,7 +40,7 @@ def test_issued_credentials_work() -> None:
     """Credentials that STS issued are what a client is for."""
     outcome = judged(V2_ONLY, "v2", json.dumps(ISSUED))
 
-    assert outcome == Outcome(V2_ONLY.id, "v2", works=True, seconds=0.5, asked="T 404, L, C")
+    assert outcome == Outcome(V2_ONLY.id, "v2", works=True, seconds=0.5, asked=["T 404", "L", "C"])
     assert outcome.complaint(V2_ONLY) == ""
 
 
@@ -85,7 +85,7 @@ def test_tool_speaks_its_own_words() -> None:
     outcome = judged(SCRIPT, "v2", "", "401")
 
     assert outcome == Outcome(
-        SCRIPT.id, "v2", works=False, seconds=0.5, asked="T 404, L, C", detail="exit status 0: 401"
+        SCRIPT.id, "v2", works=False, seconds=0.5, asked=["T 404", "L", "C"], detail="exit status 0: 401"
     )
 
 

@@ -17,11 +17,13 @@ SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35  # asm-generic/socket.h
 BUFFER_BYTES = 1 << 23
 
 # Short names of what clients ask; anything else is shown as it is.
-TOKEN, ROLES, CREDENTIALS = "T", "L", "C"
+TOKEN, ROLES, CREDENTIALS, REGION, ZONE = "T", "L", "C", "R", "Z"
 NAMES = {
     r"PUT /latest/api/token": TOKEN,
     r"GET /latest/meta-data/iam/security-credentials/?": ROLES,
     r"GET /latest/meta-data/iam/security-credentials/[^/]+/?": CREDENTIALS,
+    r"GET /latest/meta-data/placement/region": REGION,
+    r"GET /latest/meta-data/placement/availability-zone": ZONE,
 }
 
 
@@ -57,7 +59,7 @@ def exchanges(tap: socket.socket) -> list[Exchange]:
         if target == PORT_DEFAULT and (request := re.match(rb"([A-Z]+ [^ ]+) HTTP/1", payload)):
             open_at[source] = len(found)
             found.append(Exchange(_name(request[1].decode(errors="replace")), 0, at, at))
-        elif source == IMDS_PORT and target in open_at and (answer := re.match(rb"HTTP/1\.\d (\d+)", payload)):
+        elif source == IMDS_PORT and target in open_at and (answer := re.match(rb"HTTP/1\.\d ([2-5]\d\d) ", payload)):
             asked = found[open_at[target]]
             found[open_at.pop(target)] = Exchange(asked.name, int(answer[1]), asked.asked_at, at)
     return found
