@@ -5,6 +5,7 @@ Goes in: what is installed. Comes out: a `Builder` whose methods run commands an
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import TYPE_CHECKING
 
 from tests.tools import apt
 from tests.tools.paths import cache, log_path
-from tests.tools.progress import StepFailedError, run, say
+from tests.tools.progress import run, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 IMAGES = cache() / "images"
 PULL_SECONDS = 300
+MANY_LAYERS = 300  # about 4 GB, 50 builds
 ROOT = Path(__file__).parents[2]
 # Of podman and buildah, which are one program there. Steps run by chroot: that needs neither a container runtime nor
 # more privileges than this process has.
@@ -108,13 +110,15 @@ def podman() -> Builder:
 
 
 def buildah() -> Builder:
-    """Buildah, with storage in the cache."""
-    overlay = "\toverlay\n" in Path("/proc/filesystems").read_text()
-    storage = ("--root", str(IMAGES / "storage"), "--runroot", str(IMAGES / "run"))
-    command = ("buildah", *storage, "--storage-driver", "overlay" if overlay else "vfs")
-    return Builder(
-        "buildah", command, ("build", *BUILD), ("push", "{image}", "docker-archive:{archive}:{image}"), stamps=True
-    )
+    """Buildah, with storage in the cache; dropped when many builds have left their layers there."""
+    driver = "overlay" if "\toverlay\n" in Path("/proc/filesystems").read_text() else "vfs"
+    storage = IMAGES / "storage"
+    command = ("buildah", "--root", str(storage), "--runroot", str(IMAGES / "run"), "--storage-driver", driver)
+    layers = storage / f"{driver}-layers" / "layers.json"
+    if layers.exists() and len(json.loads(layers.read_text())) > MANY_LAYERS:
+        run([*command, "rmi", "--all", "--force"], "drop the layers of earlier builds", log_path("images"))
+    save = ("push", "{image}", "docker-archive:{archive}:{image}")
+    return Builder("buildah", command, ("build", *BUILD), save, stamps=True)
 
 
 BUILDERS = {"docker": docker, "podman": podman, "buildah": buildah}
@@ -138,6 +142,3 @@ def works(*command: str) -> bool:
         return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
     except subprocess.TimeoutExpired:
         return False
-
-
-__all__ = ["IMAGES", "ROOT", "Builder", "StepFailedError", "choose"]

@@ -11,7 +11,7 @@ import pytest
 
 from emulator import __version__, names
 from emulator.__main__ import COMMANDS, IN_IMAGES
-from tests.images import archive, build, container
+from tests.images import archive, build, builders, container
 from tests.netns.pods import IMDS_IPV4, IMDS_IPV6, Pod
 
 if TYPE_CHECKING:
@@ -291,6 +291,7 @@ def test_sbom_beside_the_archive(rootfs: dict[str, Path]) -> None:
         assert inside.read_text() == image.archive.with_suffix(".cdx.json").read_text()
 
 
+@pytest.mark.usefixtures("images")
 def test_reproducible() -> None:
     """Built anew without any layer of before, the image is the same to the last bit."""
     before, anew = (
@@ -303,7 +304,7 @@ def test_reproducible() -> None:
         return archive.read(image.archive)
 
     with build.lock():  # both of one state of the tree
-        builder = build.choose()
+        builder = builders.choose()
         context = build.snapshot(build.PRODUCT)
         first, second = make(before, fresh=False), make(anew, fresh=True)
         if packages(first) != packages(second):  # Debian's have moved on since the layers of `first` were made
