@@ -10,14 +10,16 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from emulator import names, patch, rules
-from emulator.facts import MIRROR_ANNOTATION, Facts
+from emulator import judgement, names, patch
+from emulator.facts import Facts
+from emulator.json_values import at
+from emulator.pod import MIRROR_ANNOTATION
 from emulator.workloads import shape_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from emulator.facts import Object
+    from emulator.pod import Object
 
 
 def review(
@@ -48,23 +50,23 @@ def review(
         namespace_annotations=namespace_annotations,
     )
     if facts.label != names.LABEL_ENABLED_VALUE:
-        return _answer(uid, _allowed([], rules.label_warning(facts)))
-    if refusal := rules.refusal(facts):
+        return _answer(uid, _allowed([], judgement.label_warning(facts)))
+    if refusal := judgement.refusal(facts):
         status = {"status": "Failure", "message": refusal, "reason": "Forbidden", "code": 403}
         return _answer(uid, {"allowed": False, "status": status})
-    return _answer(uid, _allowed(patch.operations(facts), rules.warnings(facts)))
+    return _answer(uid, _allowed(patch.operations(facts), judgement.warnings(facts)))
 
 
 def _is_new_pod(request: Object) -> bool:
     """Tell a pod's creation from updates, from subresources, and from mirror pods, which can't be changed."""
-    kind = request.get("kind") or {}
+    kind = request.get("kind")
     pod = request.get("object")
     return (
         request.get("operation") == "CREATE"
-        and (kind.get("group") or "", kind.get("kind")) == ("", "Pod")
+        and (at(kind, "group") or "", at(kind, "kind")) == ("", "Pod")
         and not request.get("subResource")
         and isinstance(pod, dict)
-        and MIRROR_ANNOTATION not in ((pod.get("metadata") or {}).get("annotations") or {})
+        and MIRROR_ANNOTATION not in (at(pod, "metadata", "annotations") or {})
     )
 
 

@@ -20,22 +20,12 @@ from typing import Any
 
 from emulator import names, rules
 from emulator.arn import SHOWN_LIMIT
-from emulator.facts import MIRROR_ANNOTATION, OUR_CONTAINERS, VARIABLES, param, text, texts
-from emulator.injection import (
-    PARTS,
-    STEPS,
-    Add,
-    AddNames,
-    AddVariables,
-    Ensure,
-    EnsureVariables,
-    Fact,
-    Joined,
-    Number,
-    Param,
-    Part,
-    When,
-)
+from emulator.cel_text import param, text, texts
+from emulator.facts import QUESTIONS
+from emulator.injection import PARTS, STEPS
+from emulator.nodes import Add, AddNames, AddVariables, Ensure, EnsureVariables, Fact, Joined, Number, Param, Part, When
+from emulator.pod import MIRROR_ANNOTATION
+from emulator.recognition import OUR_CONTAINERS
 
 Entry = dict[str, str]
 
@@ -111,7 +101,7 @@ def _message(rule: rules.Rule) -> str:
     for match in Template.pattern.finditer(rule.message):
         parts.append(text(rule.message[at : match.start()]))
         name = match["named"]
-        parts.append(_shown(values.get(name) or (f"variables.{name}" if name in VARIABLES else param(name))))
+        parts.append(_shown(values.get(name) or (f"variables.{name}" if name in QUESTIONS else param(name))))
         at = match.end()
     parts.append(text(rule.message[at:]))
     return " + ".join(part for part in parts if part != "''")
@@ -124,7 +114,7 @@ def _shown(value: str) -> str:
 
 def _needed(*expressions: str) -> list[Entry]:
     """Return the variables that expressions name, and those that these name, in an order that the API accepts."""
-    available = VARIABLES | {variable: rule.cel for variable, rule in _RULES.items()}
+    available = QUESTIONS | {variable: rule.cel for variable, rule in _RULES.items()}
     available |= {name: value(part) for name, part in PARTS.items()}
     wanted: set[str] = set()
     found = set(re.findall(r"variables\.(\w+)", " ".join(expressions)))

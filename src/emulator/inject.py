@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator import names, patch, rules
-from emulator.facts import MIRROR_ANNOTATION, Facts
+from emulator import judgement, names, patch
+from emulator.facts import Facts
 from emulator.injection import PARAMETERS
 from emulator.parameters import check_parameters
+from emulator.pod import MIRROR_ANNOTATION
 from emulator.settings import SettingsError
 
 if TYPE_CHECKING:
@@ -100,10 +101,10 @@ def _inject_pod(document: Document, place: Place, title: str, parameters: Mappin
         # As the Job controller will.
         pod["metadata"]["ownerReferences"] = [{"kind": "Job"}]
     facts = Facts(pod, parameters)
-    if refusal := rules.refusal(facts):
+    if refusal := judgement.refusal(facts):
         report.refused.append(f"{title}: {refusal}")
         return
-    report.warned += [f"{title}: {line}" for line in rules.warnings(facts)]
+    report.warned += [f"{title}: {line}" for line in judgement.warnings(facts)]
     operations = patch.operations(facts)
     for operation in operations:
         document.add(place.pod, patch.parts(operation["path"]), operation["value"])

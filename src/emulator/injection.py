@@ -7,11 +7,12 @@ with the nodes below as leaves. No text of a pod's owner is in it: that travels 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from emulator import names
-from emulator.facts import DEFAULT_CONTAINER, EMULATOR_ARGS, REDIRECT_ARGS
+from emulator.nodes import Add, AddNames, AddVariables, Ensure, EnsureVariables, Fact, Joined, Number, Param, Part, When
+from emulator.pod import DEFAULT_CONTAINER
+from emulator.recognition import EMULATOR_ARGS, REDIRECT_ARGS
 
 # Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
 PARAMETERS = {
@@ -49,92 +50,6 @@ PARAMETERS = {
 }
 
 LONGEST_GRACE_SECONDS = "86400"
-
-
-@dataclass(frozen=True)
-class Param:
-    """A parameter's text."""
-
-    key: str
-
-
-@dataclass(frozen=True)
-class Number:
-    """A parameter as a number, plus a constant."""
-
-    key: str
-    plus: int = 0
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A constant text with a parameter after it."""
-
-    prefix: str
-    key: str
-
-
-@dataclass(frozen=True)
-class Fact:
-    """What `facts` tells of the pod: a text, or a condition."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of `PARTS`."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class When:
-    """A value of a dict, or an item of a list, that is there if the parameter is not empty or the fact holds."""
-
-    condition: Param | Fact
-    then: Any
-
-
-@dataclass(frozen=True)
-class Ensure:
-    """Make the pod's list at `path` if there is none."""
-
-    path: str
-    when: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Add:
-    """A JSON patch's `add` of `value` at `path` (RFC 6902 section 4.1)."""
-
-    path: str
-    value: Any
-    when: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AddNames:
-    """Add an object {"name": ...} at `path` for each text of a fact that is a list."""
-
-    path: str
-    fact: str
-    when: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AddVariables:
-    """Add variables, name and value, to the containers that are not ours and set none of them."""
-
-    variables: dict[str, Any]
-    when: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class EnsureVariables:
-    """Make the `env` of the containers that `steps` add to, where there is none."""
-
-    steps: tuple[AddVariables, ...]
 
 
 def _given(key: str) -> When:

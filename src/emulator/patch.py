@@ -7,22 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emulator.facts import OUR_CONTAINERS, env_names
-from emulator.injection import (
-    PARTS,
-    STEPS,
-    Add,
-    AddNames,
-    AddVariables,
-    Ensure,
-    EnsureVariables,
-    Fact,
-    Joined,
-    Number,
-    Param,
-    Part,
-    When,
-)
+from emulator.facts import env_names
+from emulator.injection import PARTS, STEPS
+from emulator.nodes import Add, AddNames, AddVariables, Ensure, EnsureVariables, Fact, Joined, Number, Param, Part, When
+from emulator.recognition import OUR_CONTAINERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """Why a pod is refused, or admitted with a warning: one row for each reason.
 
-Goes in: `Facts` of a labelled pod. Comes out: one line for each row that finds something.
+Goes in: nothing. Comes out: rows, for `judgement` to ask and for `cel` to print.
 A row asks its question twice, in CEL for an admission policy and in Python; the answer is what it found, as a text, and
 '' if all is well. `$found` in its message stands for that answer, `$role_arn` and the like for the fact of that name.
 """
@@ -8,18 +8,20 @@ A row asks its question twice, in CEL for an admission policy and in Python; the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import Template
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.arn import ROLE_ARN_FORM, SHOWN_LIMIT
-from emulator.facts import OUR_CONTAINERS, OUR_VOLUMES, VARIABLES, annotation, param, text, texts
+from emulator.arn import ROLE_ARN_FORM
+from emulator.cel_text import annotation, param, text, texts
+from emulator.json_values import maps
 from emulator.partitions import PARTITIONS
+from emulator.recognition import OUR_CONTAINERS, OUR_VOLUMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
-    from emulator.facts import Facts, Object
+    from emulator.facts import Facts
+    from emulator.pod import Object
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def _taken_volumes(facts: Facts) -> str:
 
 def _port_users(facts: Facts) -> str:
     ours = (int(facts.parameters["port"]), int(facts.parameters["healthPort"]))
-    return _found(c["name"] for c in facts.others if any(_listens(port, ours) for port in c.get("ports") or []))
+    return _found(c["name"] for c in facts.others if any(_listens(port, ours) for port in maps(c, "ports")))
 
 
 def _listens(port: Object, numbers: tuple[int, ...]) -> bool:
@@ -186,7 +188,7 @@ _PASSING_BY = {
 
 def _passing_by(variable: str, consequence: str) -> Rule:
     def find(facts: Facts) -> str:
-        return _found(c["name"] for c in facts.others if any(_sets(e, variable) for e in c.get("env") or []))
+        return _found(c["name"] for c in facts.others if any(_sets(e, variable) for e in maps(c, "env")))
 
     return Rule(
         variable.lower().replace("_", "-"),
@@ -198,7 +200,7 @@ def _passing_by(variable: str, consequence: str) -> Rule:
 
 
 def _sets(entry: Object, variable: str) -> bool:
-    return entry.get("name") == variable and (entry.get("value") or "").lower() != "false"
+    return entry.get("name") == variable and str(entry.get("value")).lower() != "false"
 
 
 def _may_end(facts: Facts) -> bool:
@@ -235,60 +237,3 @@ LABEL_VALUE = Rule(
 
 
 ALL = (*REFUSALS, GUARD, *WARNINGS, LABEL_VALUE)
-
-
-def refusal(facts: Facts) -> str:
-    """Return the line that says why the pod is refused, '' if it is not."""
-    return next(_lines(REFUSALS, facts), "")
-
-
-def warnings(facts: Facts) -> list[str]:
-    """Return the lines that warn of what is odd in a pod that is admitted."""
-    return list(_lines(WARNINGS, facts))
-
-
-def label_warning(facts: Facts) -> list[str]:
-    """Return the line that warns of a label whose value leaves the pod alone; none where the label is absent."""
-    has_label = names.LABEL_ENABLED in (facts.metadata.get("labels") or {})
-    return list(_lines((LABEL_VALUE,), facts)) if has_label else []
-
-
-def _lines(rules: tuple[Rule, ...], facts: Facts) -> Iterator[str]:
-    for rule in rules:
-        if found := rule.find(facts):
-            yield line(rule, found, facts)
-
-
-def line(rule: Rule, found: str, facts: Facts) -> str:
-    """Return the rule's message with what it is about."""
-    values = {name: shown(_value(name, found, facts)) for name in Template(rule.message).get_identifiers()}
-    return Template(rule.message).substitute(values)
-
-
-def _value(name: str, found: str, facts: Facts) -> str:
-    if name == "found":
-        return found
-    value: str = getattr(facts, name) if name in VARIABLES else facts.parameters[name]
-    return value
-
-
-# As `strings.quote` of CEL does it, so that a message has one line whatever a pod's owner wrote.
-_ESCAPES = str.maketrans(
-    {
-        "\a": "\\a",
-        "\b": "\\b",
-        "\f": "\\f",
-        "\n": "\\n",
-        "\r": "\\r",
-        "\t": "\\t",
-        "\v": "\\v",
-        "\\": "\\\\",
-        '"': '\\"',
-    }
-)
-
-
-def shown(value: str) -> str:
-    """Return a value as messages show it: quoted, and cut where it is long."""
-    cut = value if len(value) <= SHOWN_LIMIT else value[:SHOWN_LIMIT] + "..."
-    return f'"{cut.translate(_ESCAPES)}"'

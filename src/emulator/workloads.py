@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
+from emulator.json_values import at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ def places(manifest: Any) -> Iterator[Place]:  # noqa: ANN401 - anything that YA
         for item in manifest["items"]:
             yield from places(item)
         return
-    found = [manifest] if kind == "Pod" else [_at(manifest, path) for path in TEMPLATES]
+    found = [manifest] if kind == "Pod" else [at(manifest, *path) for path in TEMPLATES]
     for pod in found:
         if _is_pod(pod):
             yield Place(title(manifest), pod, kind in ("Job", "CronJob"))
@@ -74,15 +75,15 @@ def title(manifest: Object) -> str:
 def shape_fault(pod: Object) -> str:
     """Return what is not as the API has it, '' if all is that the injection looks at."""
     for path, kind in SHAPES:
-        value = _at(pod, path)
+        value = at(pod, *path)
         if value is not None and not isinstance(value, kind):
             return f"{'.'.join(path)} is no {'list' if kind is list else 'map'}"
     for texts in ("labels", "annotations"):
-        for key, value in (_at(pod, ("metadata", texts)) or {}).items():
+        for key, value in (at(pod, "metadata", texts) or {}).items():
             if not isinstance(value, str):
                 return f"metadata.{texts}['{key}'] is no text: put it in quotes"
     for field in NAMED:
-        for index, item in enumerate(_at(pod, ("spec", field)) or []):
+        for index, item in enumerate(at(pod, "spec", field) or []):
             if fault := _item_fault(item, f"spec.{field}[{index}]"):
                 return fault
     return ""
@@ -100,9 +101,3 @@ def _item_fault(item: Any, path: str) -> str:  # noqa: ANN401 - anything that YA
 
 def _is_pod(value: Any) -> bool:  # noqa: ANN401 - anything that YAML has
     return isinstance(value, dict) and isinstance(value.get("metadata"), dict) and isinstance(value.get("spec"), dict)
-
-
-def _at(value: Any, path: tuple[str, ...]) -> Any:  # noqa: ANN401 - anything that YAML has
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value

@@ -35,7 +35,10 @@ def test_outcome(mode: Mode, stored: dict[str, Answer], case: Case) -> None:
     answer = mode.admit(case, None)
 
     refusal = recorded(case.name).get(".refused.txt", "").strip()
-    if refusal:
+    if refusal and answer.message == stored[case.name].message:
+        # Between a mutating policy and the guard the API server validates the pod, and has its own say first.
+        assert answer.status == 422
+    elif refusal:
         assert (403, refusal) == (answer.status, answer.message.partition("request: ")[2])
         assert mode.refuser in answer.message
     elif stored[case.name].message:

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from emulator import cel
-from emulator.facts import VARIABLES
+from emulator.facts import QUESTIONS
 from emulator.injection import PARAMETERS
 
 POLICIES = {
@@ -36,7 +36,7 @@ def test_variables_are_those_needed(policy: str) -> None:
 def test_every_fact_is_used() -> None:
     """No question is asked whose answer nobody wants."""
     used = {variable["name"] for variables, _ in POLICIES.values() for variable in variables}
-    assert set(VARIABLES) <= used
+    assert set(QUESTIONS) <= used
 
 
 def test_every_parameter_is_used() -> None:

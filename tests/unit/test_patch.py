@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import names, patch
-from emulator.facts import OUR_CONTAINERS, OUR_VOLUMES, Facts
+from emulator.facts import Facts
+from emulator.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from tests.pods.cases import PARAMETERS
 
 Object = dict[str, Any]

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator import rules
+from emulator import judgement, rules
 from emulator.arn import parse_role_arn
-from emulator.facts import Facts, glob_matches
+from emulator.facts import Facts
+from emulator.globs import glob_matches
 from emulator.names import ANNOTATION_ROLE_ARN
 from tests.pods.cases import PARAMETERS, Case, cases
 
@@ -50,9 +51,9 @@ def test_lines(case: Case) -> None:
     Source: Kubernetes API reference, AdmissionResponse, warnings.
     """
     facts = facts_of(case)
-    warnings = [*rules.warnings(facts), *rules.label_warning(facts)]
+    warnings = [*judgement.warnings(facts), *judgement.label_warning(facts)]
 
-    assert not any("\n" in line for line in [rules.refusal(facts), *warnings])
+    assert not any("\n" in line for line in [judgement.refusal(facts), *warnings])
     assert [line for line in warnings if len(line) > 256] == []
 
 
@@ -104,4 +105,4 @@ def test_glob(glob: str, text: str, expected: bool) -> None:  # noqa: FBT001 - a
 )
 def test_shown(value: str, expected: str) -> None:
     """A value is quoted, and cut where it is long."""
-    assert expected == rules.shown(value)
+    assert expected == judgement.shown(value)

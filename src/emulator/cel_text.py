@@ -1,0 +1,33 @@
+"""Words of CEL, for those who write expressions over a pod, the parameters and the facts.
+
+Goes in: constants. Comes out: text.
+"""
+
+from __future__ import annotations
+
+
+def text(value: str) -> str:
+    """Return a string as a CEL literal."""
+    if "'" in value and '"' not in value and "\\" not in value:
+        return f'"{value}"'
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def texts(values: tuple[str, ...] | list[str]) -> str:
+    """Return strings as a CEL list."""
+    return "[" + ", ".join(text(value) for value in values) + "]"
+
+
+def param(key: str) -> str:
+    """Return a parameter of the installation as CEL."""
+    return f"params.data.{key}"
+
+
+def annotation(key: str) -> str:
+    """Return an annotation of the pod as CEL, '' when it is not set."""
+    return f"variables.annotations[?{text(key)}].orValue('')"
+
+
+def annotation_or(key: str, parameter: str) -> str:
+    """Return an annotation of the pod as CEL, or the parameter when it is not set."""
+    return f"({annotation(key)} != '' ? {annotation(key)} : {param(parameter)})"

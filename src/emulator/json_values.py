@@ -1,0 +1,21 @@
+"""Values deep in decoded JSON, of which nothing is taken for granted.
+
+Goes in: a value, the keys on the way. Comes out: what is there; nothing where something on the way is of another kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def at(value: Any, *path: str) -> Any:  # noqa: ANN401 - any JSON
+    """Return the value at a path of keys, None if there is none."""
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def maps(value: Any, *path: str) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON
+    """Return the maps in the list at a path, none if there is no list."""
+    found = at(value, *path)
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []
