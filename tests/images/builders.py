@@ -100,7 +100,7 @@ class Builder:
 def docker() -> Builder:
     """Docker, by its engine."""
     save = ("save", "--output", "{archive}", "{image}")
-    return Builder("docker", ("docker",), ("build",), save, stamps=False)
+    return Builder("docker", ("docker",), ("build", "--network=host"), save, stamps=False)
 
 
 def podman() -> Builder:
