@@ -136,7 +136,7 @@ def environment(target: Helm | Kustomize) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals = {"names": names, "cel": cel, **target.words()}
+    made.globals.update({"names": names, "cel": cel, **target.words()})
     return made
 
 

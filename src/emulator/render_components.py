@@ -23,6 +23,7 @@ class Workload:
     kinds: str
     api_version: str
     template: tuple[str, ...]
+    makes_jobs: bool = False
 
     def patch(self, template: Object) -> Object:
         """Return a strategic merge patch of the pod template; the name is any, since the target selects."""
@@ -42,8 +43,9 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("Deployment|StatefulSet|DaemonSet|ReplicaSet|Job", "apps/v1", ("spec", "template")),
-    Workload("CronJob", "batch/v1", ("spec", "jobTemplate", "spec", "template")),
+    Workload("Deployment|StatefulSet|DaemonSet|ReplicaSet", "apps/v1", ("spec", "template")),
+    Workload("Job", "batch/v1", ("spec", "template"), makes_jobs=True),
+    Workload("CronJob", "batch/v1", ("spec", "jobTemplate", "spec", "template"), makes_jobs=True),
     Workload("Pod", "v1", ()),
 )
 
@@ -54,6 +56,7 @@ def words(parameters: dict[str, str]) -> Object:
         "workloads": WORKLOADS,
         "native": added(parameters, "native", "iptables"),
         "classic": added(parameters, "classic", "iptables"),
+        "classic_job": added(parameters, "classic", "iptables", ownerReferences=[{"kind": "Job"}]),
         "env": added(parameters, "native", "env"),
         "endpoint": f"http://127.0.0.1:{parameters['port']}",
         "local_config": {
@@ -64,12 +67,19 @@ def words(parameters: dict[str, str]) -> Object:
     }
 
 
-def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str) -> Object:
-    """Return what the injection adds to the lists of a pod's spec, by list."""
+def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **metadata: Any) -> Object:  # noqa: ANN401
+    """Return what the injection adds to a pod's spec: fields, and items of lists.
+
+    Two containers stand for any number: what the injection does for a pod of one alone is a matter of seconds.
+    """
     annotations = {names.ANNOTATION_ROLE_ARN: "arn:aws:iam::123456789012:role/app-role"}
-    pod: Object = {"metadata": {"annotations": annotations}, "spec": {"containers": [{"name": "app"}]}}
+    own = [{"name": "app"}, {"name": "other"}]
+    pod: Object = {"metadata": {"annotations": annotations, **metadata}, "spec": {"containers": own}}
     chosen = {**parameters, "sidecarMode": sidecar_mode, "redirectMode": redirect_mode}
     injected = deepcopy(pod)
     patch.apply(injected, patch.operations(Facts(pod, chosen)))
-    lists: Object = injected["spec"]
-    return {key: [item for item in items if item["name"] != "app"] for key, items in lists.items()}
+    spec: Object = injected["spec"]
+    return {
+        key: [item for item in value if item not in own] if isinstance(value, list) else value
+        for key, value in spec.items()
+    }

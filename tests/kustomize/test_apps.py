@@ -6,10 +6,11 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
-from emulator import __version__
+from emulator import __version__, inject
 from tests.kustomize.building import ROOT, build_from, kubectl_kustomize, kustomize, objects, one
-from tests.kustomize.workloads import COMPONENTS, by_name, consumer, injected, row_of, template_of
+from tests.kustomize.workloads import COMPONENTS, by_name, consumer, enabled, injected, row_of, template_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,21 @@ def test_app(component: str, app: Path, tmp_path: Path) -> None:
 
     expected = [injected(item, component) if row_of(item["kind"]) else item for item in before]
     assert by_name(expected) == by_name(found)
+
+
+@pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
+def test_app_by_inject(app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`inject` makes of the labelled app what the component `sidecar` makes of the app itself."""
+    shutil.copytree(app, tmp_path / "app")
+    before = objects(kustomize(tmp_path / "app"))
+    labelled = tmp_path / "labelled.yaml"
+    labelled.write_text(yaml.safe_dump_all(enabled(item) if row_of(item["kind"]) else item for item in before))
+
+    status = inject.main(["-f", str(labelled)])
+
+    expected = [injected(item, "sidecar") if row_of(item["kind"]) else item for item in before]
+    assert 0 == status
+    assert by_name(expected) == by_name(objects(capsys.readouterr().out))
 
 
 @pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: str(folder.relative_to(ROOT / "examples")))

@@ -146,14 +146,26 @@ images: [{name: imds-emulator/emulator, newName: reg.example/emulator, newTag: "
     assert ("imds-redirect", "reg.example/emulator:9") == (redirect["name"], emulator["image"])
 
 
-# A kustomization has no parameters of an installation, refuses nothing, and can't copy an annotation into a variable.
-POD_CASES = [
-    case
-    for case in cases.cases()
-    if case.parameters == cases.PARAMETERS
-    and ".injected.yaml" in cases.recorded(case.name)
-    and names.ANNOTATION_APP_REGION not in case.pod["metadata"]["annotations"]
-]
+def is_for_kustomize(case: cases.Case) -> bool:
+    """Tell whether a case is of what a build can do.
+
+    A build has no parameters of an installation, refuses nothing, looks at no annotation or profile of a pod, and is
+    given manifests, not what a controller or a webhook made of them.
+    """
+    metadata, spec = case.pod["metadata"], case.pod["spec"]
+    profile = ((spec.get("securityContext") or {}).get("appArmorProfile") or {}).get("type")
+    containers = [*spec["containers"], *(spec.get("initContainers") or [])]
+    return (
+        case.parameters == cases.PARAMETERS
+        and ".injected.yaml" in cases.recorded(case.name)
+        and not {names.ANNOTATION_APP_REGION, names.ANNOTATION_END_WITH_APP} & metadata["annotations"].keys()
+        and profile != "Localhost"
+        and "ownerReferences" not in metadata
+        and names.EMULATOR_CONTAINER not in [container["name"] for container in containers]
+    )
+
+
+POD_CASES = [case for case in cases.cases() if is_for_kustomize(case)]
 
 
 @pytest.mark.parametrize("component", FORMS)

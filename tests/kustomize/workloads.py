@@ -70,7 +70,14 @@ def injected(workload: Object, component: str, role: str = ROLE) -> Object:
     pod = template_of(result)
     if redirect_mode == "env":
         pod["metadata"]["annotations"][names.ANNOTATION_REDIRECT] = "env"
-    patch.apply(pod, patch.operations(Facts(copy.deepcopy(pod), {**DEFAULTS, "sidecarMode": sidecar_mode})))
+    given = copy.deepcopy(pod)
+    if workload["kind"] in ("Job", "CronJob"):
+        given["metadata"]["ownerReferences"] = [{"kind": "Job"}]  # as the Job controller will
+    patch.apply(pod, patch.operations(Facts(given, {**DEFAULTS, "sidecarMode": sidecar_mode})))
+    for container in pod["spec"]["containers"]:
+        for variable in container.get("env") or []:
+            if variable["name"] == names.ENV_END_WITH_APP_SECONDS:
+                variable["value"] = "360"  # a build can't know how many containers there are
     return result
 
 
