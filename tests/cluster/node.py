@@ -22,6 +22,7 @@ CLUSTER = "/run/cluster"
 
 # What the node would otherwise leave on the machine, or change there for good.
 _FOLDERS = {"kubelet": "/var/lib/kubelet", "containerd": "/var/lib/containerd", "logs": "/var/log"}
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _KERNEL = {"vm/overcommit_memory": "1", "kernel/panic": "10", "kernel/panic_on_oops": "1"}
 
 
@@ -90,7 +91,8 @@ def _start(component: _Component) -> int:
     return os.posix_spawn(
         component.argv[0],
         component.argv,
-        {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"},
+        # Its own folder first: containerd must find its own shim, not that of a docker engine beside it.
+        {"PATH": f"{Path(component.argv[0]).parent}:{_PATH}", "HOME": "/root"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
