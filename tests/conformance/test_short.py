@@ -26,6 +26,7 @@ def outcomes(mode: str) -> Mapping[str, Outcome]:
     return {outcome.client: outcome for outcome in pods.outcomes(mode, prepared().folders)}
 
 
+@pytest.mark.timeout(1800)  # the first one installs all of them
 @pytest.mark.skipif(bool(pods.unavailable()), reason=pods.unavailable())
 @pytest.mark.parametrize("mode", IMDS_VERSIONS)
 @pytest.mark.parametrize("client", SHORT, ids=lambda client: client.id)
