@@ -126,7 +126,7 @@ class Native:
         health.call([*health.kubectl(self.kubeconfig()), "apply", "--filename", str(manifests)])
         self._await(health.node_fault, ("containerd", "kubelet"))
         say(f"cluster {self.name}: node Ready after {time.monotonic() - started:.0f} s")
-        self._await(health.dns_fault, ("kube-controller-manager", "kube-scheduler", "kubelet"))
+        self._await(health.dns_fault, ("kube-controller-manager", "kubelet"))
         state.write(self.name, state.Record(number, holder, _recipe(components, texts)))
         say(f"cluster {self.name}: up after {time.monotonic() - started:.0f} s")
 
