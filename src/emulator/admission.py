@@ -7,7 +7,6 @@ Comes out: the AdmissionReview to send back: untouched, injected by a JSON patch
 from __future__ import annotations
 
 import base64
-import json
 from typing import TYPE_CHECKING, Any
 
 from emulator import judgement, names, patch
@@ -50,11 +49,11 @@ def review(
         namespace_annotations=namespace_annotations,
     )
     if facts.label != names.LABEL_ENABLED_VALUE:
-        return _answer(uid, _allowed([], judgement.label_warning(facts)))
+        return _answer(uid, _allowed("", judgement.label_warning(facts)))
     if refusal := judgement.refusal(facts):
         status = {"status": "Failure", "message": refusal, "reason": "Forbidden", "code": 403}
         return _answer(uid, {"allowed": False, "status": status})
-    return _answer(uid, _allowed(patch.operations(facts), judgement.warnings(facts)))
+    return _answer(uid, _allowed(patch.encoded(facts), judgement.warnings(facts)))
 
 
 def _is_new_pod(request: Object) -> bool:
@@ -70,11 +69,10 @@ def _is_new_pod(request: Object) -> bool:
     )
 
 
-def _allowed(operations: list[patch.Operation], warnings: list[str]) -> dict[str, Any]:
+def _allowed(json_patch: str, warnings: list[str]) -> dict[str, Any]:
     response: dict[str, Any] = {"allowed": True}
-    if operations:
-        text = json.dumps(operations, separators=(",", ":"), ensure_ascii=False)
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(text.encode()).decode()}
+    if json_patch:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json_patch.encode()).decode()}
     if warnings:
         response["warnings"] = warnings
     return response

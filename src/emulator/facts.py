@@ -7,6 +7,7 @@ Comes out: `Facts`, all questions as attributes, and `QUESTIONS`, the same as va
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulator import names
@@ -170,6 +171,14 @@ class Facts(Pod):
         return self.parameters["allowedRolesMode"] == "off" or any(
             glob_matches(glob, self.role_arn) for glob in self.allowed_roles
         )
+
+    @cached_property
+    def others_variables(self) -> list[tuple[str, set[str]]]:
+        """Name of each container that is not ours, with the variables that it sets itself to more than `false`."""
+        return [
+            (c["name"], {e["name"] for e in maps(c, "env") if str(e.get("value")).lower() != "false"})
+            for c in self.others
+        ]
 
 
 # Name -> CEL of all questions, in an order in which each stands on those before it.

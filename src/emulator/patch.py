@@ -5,6 +5,7 @@ Goes in: `Facts` of the pod. Comes out: operations of RFC 6902, `add` only; all 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from emulator.facts import env_names
@@ -13,16 +14,23 @@ from emulator.nodes import Add, AddNames, AddVariables, Ensure, EnsureVariables,
 from emulator.recognition import OUR_CONTAINERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from emulator.facts import Facts
 
 Operation = dict[str, Any]
+Step = Add | AddNames | AddVariables | Ensure | EnsureVariables
 
 
 def operations(facts: Facts) -> list[Operation]:
     """Return the patch that injects the pod; empty when the pod is injected already."""
     return [operation for step in STEPS for operation in _STEP[type(step)](step, facts)]
+
+
+def encoded(facts: Facts) -> str:
+    """Return the same as JSON, '' when the pod is injected already; for the webhook, where most of the time is here."""
+    texts = [text for step in STEPS for text in _texts(step, facts)]
+    return f"[{','.join(texts)}]" if texts else ""
 
 
 def parts(pointer: str) -> list[str]:
@@ -78,6 +86,42 @@ def _holds(when: tuple[str, ...], facts: Facts) -> bool:
 
 def _add(path: str, json: Any) -> Operation:  # noqa: ANN401 - any JSON
     return {"op": "add", "path": path, "value": json}
+
+
+def _texts(step: Step, facts: Facts) -> Iterator[str]:
+    if isinstance(step, Add) and isinstance(step.value, Part):
+        if _holds(step.when, facts):
+            yield f'{{"op":"add","path":{_json(step.path)},"value":{_part(step.value.name, facts)}}}'
+    else:
+        yield from map(_json, _STEP[type(step)](step, facts))
+
+
+def _part(name: str, facts: Facts) -> str:
+    """Return a part as JSON, which is made once for an installation and those facts that the part asks for."""
+    key = (name, *(getattr(facts, asked) for asked in _ASKED[name]))
+    made = _made.get(key)
+    if made is None or made[0] is not facts.parameters:
+        made = _made[key] = (facts.parameters, _json(value(PARTS[name], facts)))
+    return made[1]
+
+
+def _facts_in(node: Any) -> set[str]:  # noqa: ANN401 - a tree of nodes
+    match node:
+        case dict():
+            return set().union(*map(_facts_in, node.values()))
+        case list():
+            return set().union(*map(_facts_in, node))
+        case When(condition=condition, then=then):
+            return _facts_in(condition) | _facts_in(then)
+        case Fact(name=name):
+            return {name}
+        case _:
+            return set()
+
+
+_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_ASKED = {name: sorted(_facts_in(part)) for name, part in PARTS.items()}
+_made: dict[tuple[Any, ...], tuple[Mapping[str, str], str]] = {}
 
 
 def _ensure(step: Ensure, facts: Facts) -> Iterator[Operation]:

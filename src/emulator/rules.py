@@ -188,7 +188,7 @@ _PASSING_BY = {
 
 def _passing_by(variable: str, consequence: str) -> Rule:
     def find(facts: Facts) -> str:
-        return _found(c["name"] for c in facts.others if any(_sets(e, variable) for e in maps(c, "env")))
+        return _found(name for name, variables in facts.others_variables if variable in variables)
 
     return Rule(
         variable.lower().replace("_", "-"),
@@ -197,10 +197,6 @@ def _passing_by(variable: str, consequence: str) -> Rule:
         find,
         f"container $found sets {variable}: SDKs {consequence} and pass the pod's role by; remove the variable",
     )
-
-
-def _sets(entry: Object, variable: str) -> bool:
-    return entry.get("name") == variable and str(entry.get("value")).lower() != "false"
 
 
 def _may_end(facts: Facts) -> bool:

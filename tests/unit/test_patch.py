@@ -6,13 +6,14 @@ import copy
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator import names, patch
 from emulator.facts import Facts
 from emulator.recognition import OUR_CONTAINERS, OUR_VOLUMES
-from tests.pods.cases import PARAMETERS
+from tests.pods.cases import PARAMETERS, Case, cases
 
 Object = dict[str, Any]
 
@@ -113,6 +114,15 @@ def test_operations_only_add(pod: Object, installation: dict[str, str]) -> None:
             target = target[int(part)] if isinstance(target, list) else target[part]
         assert isinstance(target, list) or target.get(last.replace("\0", "/")) is None
         patch.apply(grown, [operation])
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_encoded(case: Case) -> None:
+    """The webhook's text says what the operations are, also right after the parameters have changed."""
+    for parameters in (case.parameters, {**case.parameters, "port": "17001", "emulatorImage": "x"}, case.parameters):
+        for native in (True, False):
+            facts = Facts(case.pod, parameters, native_sidecars=native)
+            assert patch.operations(facts) == json.loads(patch.encoded(facts) or "[]")
 
 
 @settings(max_examples=50, deadline=None)
