@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import health, images, namespaces, pki, plan, state
-from tests.cluster.addresses import DOMAIN, NODE, Addresses, addresses
+from tests.cluster import credentials, health, images, namespaces, plan, state
+from tests.cluster.addresses import Addresses, addresses
 from tests.cluster.node import CACHE
 from tests.tools import apt, build
 from tests.tools.paths import cache
@@ -27,14 +27,6 @@ ROWS = ("etcd", "kubectl", "kubernetes", "containerd", "cni-plugins", "coredns",
 
 _READY_SECONDS = 120.0
 _HEALTHY_SECONDS = 20.0
-_USERS = {
-    "admin": ("imds-emulator-test", "system:masters"),
-    "apiserver-kubelet-client": ("kube-apiserver-kubelet-client", "system:masters"),
-    "kube-controller-manager": ("system:kube-controller-manager", ""),
-    "kube-scheduler": ("system:kube-scheduler", ""),
-    "kube-proxy": ("system:kube-proxy", ""),
-    "kubelet": (f"system:node:{NODE}", "system:nodes"),
-}
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ class Native:
         components, texts = _made_of(at, self._cgroup)
         self.folder.mkdir(parents=True)
         (self.folder / "plan.json").write_text(json.dumps(components))
-        self._write_credentials(at)
+        credentials.write(self.folder, at)
         for name, text in texts.items():
             file = self.folder / "config" / name
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -137,20 +129,6 @@ class Native:
         namespaces.unlink(self._link)
         namespaces.remove_cgroup(self._cgroup)
         shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _write_credentials(self, at: Addresses) -> None:
-        folder = self.folder / "pki"
-        signer = pki.authority(folder)
-        names = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{DOMAIN}"]
-        pki.certify(signer, "apiserver", "kube-apiserver", hosts=[*names, "127.0.0.1", *at.node, at.api_service])
-        pki.certify(signer, "kubelet-server", NODE, hosts=[NODE, *at.node])
-        pki.signing_key(folder / "service-accounts.key")
-        (self.folder / "config").mkdir()
-        for file, (user, group) in _USERS.items():
-            pki.certify(signer, file, user, group)
-            path = self.kubeconfig() if file == "admin" else self.folder / "config" / f"{file}.kubeconfig"
-            path.touch(mode=0o600)
-            path.write_text(pki.kubeconfig(folder, file, at.server))
 
     def _await(self, fault: Callable[[Path], str], blamed: Sequence[str]) -> None:
         """Wait until there is no such fault; else fail with the ends of the logs of those that may be to blame."""

@@ -92,7 +92,7 @@ def _start(component: _Component) -> int:
         component.argv[0],
         component.argv,
         # Its own folder first: containerd must find its own shim, not that of a docker engine beside it.
-        {"PATH": f"{Path(component.argv[0]).parent}:{_PATH}", "HOME": "/root"},
+        {"PATH": f"{Path(component.argv[0]).parent}:{_PATH}", "HOME": "/"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
