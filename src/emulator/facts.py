@@ -173,12 +173,9 @@ class Facts(Pod):
         )
 
     @cached_property
-    def others_variables(self) -> list[tuple[str, set[str]]]:
-        """Name of each container that is not ours, with the variables that it sets itself to more than `false`."""
-        return [
-            (c["name"], {e["name"] for e in maps(c, "env") if str(e.get("value")).lower() != "false"})
-            for c in self.others
-        ]
+    def others_variables(self) -> list[tuple[Object, set[str]]]:
+        """Each container that is not ours, with the names of the variables that it sets itself."""
+        return [(container, set(env_names(container))) for container in self.others]
 
 
 # Name -> CEL of all questions, in an order in which each stands on those before it.

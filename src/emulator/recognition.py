@@ -38,15 +38,17 @@ IS_TOKEN_VOLUME = f"""v.name == {text(names.TOKEN_VOLUME)}
 
 def is_emulator(container: Object) -> bool:
     """Tell whether a container serves the role of the annotation by the token that we mount."""
-    role = any(
+    if not _runs(container, names.EMULATOR_CONTAINER, EMULATOR_ARGS):
+        return False
+    has_role = any(
         entry.get("name") == names.ENV_ROLE_ARN and at(entry, "valueFrom", "fieldRef", "fieldPath") == ROLE_ARN_FIELD
         for entry in maps(container, "env")
     )
-    token = any(
+    has_token = any(
         mount.get("name") == names.TOKEN_VOLUME and mount.get("mountPath") == names.TOKEN_DIRECTORY
         for mount in maps(container, "volumeMounts")
     )
-    return _runs(container, names.EMULATOR_CONTAINER, EMULATOR_ARGS) and role and token
+    return has_role and has_token
 
 
 def is_redirect(container: Object) -> bool:

@@ -188,7 +188,9 @@ _PASSING_BY = {
 
 def _passing_by(variable: str, consequence: str) -> Rule:
     def find(facts: Facts) -> str:
-        return _found(name for name, variables in facts.others_variables if variable in variables)
+        return _found(
+            c["name"] for c, variables in facts.others_variables if variable in variables and _sets(c, variable)
+        )
 
     return Rule(
         variable.lower().replace("_", "-"),
@@ -197,6 +199,11 @@ def _passing_by(variable: str, consequence: str) -> Rule:
         find,
         f"container $found sets {variable}: SDKs {consequence} and pass the pod's role by; remove the variable",
     )
+
+
+def _sets(container: Object, variable: str) -> bool:
+    values = [entry.get("value") for entry in maps(container, "env") if entry.get("name") == variable]
+    return any(str(value).lower() != "false" for value in values)
 
 
 def _may_end(facts: Facts) -> bool:
