@@ -1,8 +1,7 @@
 """What stands once for all tests: cluster, images, the chart, the test STS, and the pods that the tests run.
 
 The options are those of pytest-helm-charts: --kubeconfig (else $KUBECONFIG, else the test cluster of this machine).
-A test says by the mark `runs` what it needs on the cluster. All of it is created at once, before the first test, so
-that pods start side by side while the tests wait for one after the other.
+A test says by the mark `runs` what it needs on the cluster; all of it is created while the first tests run.
 """
 
 import os
@@ -15,7 +14,8 @@ from pytest_helm_charts.clusters import ExistingCluster
 from emulator import names
 from tests.cluster.provider import choose
 from tests.e2e import images, release, report, sts
-from tests.e2e.kube import Kube, Object, RefusedError, path
+from tests.e2e.fleet import Fleet
+from tests.e2e.kube import Kube, Object, path
 from tests.e2e.pods import DOWN_ROLE, SLOW_ROLE, WAIT, Team, container, roles
 from tests.e2e.release import VALUES, Release
 from tests.e2e.sts import ClusterSts
@@ -28,7 +28,7 @@ FAULTS = (
 
 _RUN = f"e2e-{uuid.uuid4().hex[:5]}"
 _MARKS = (
-    "runs(make): objects (a function of the team) that are on the cluster before the first test",
+    "runs(make): objects (a function of the team) that are created ahead of the test",
     "last: run after all others, since it takes away what they need",
 )
 
@@ -130,26 +130,15 @@ def team(kube: Kube, chart: Release, cluster_sts: ClusterSts) -> Iterator[Team]:
     kube.delete(path("v1", "Namespace", name=made.namespace))
 
 
-@pytest.fixture(scope="session")
-def fleet(request: pytest.FixtureRequest, kube: Kube, team: Team) -> dict[object, RefusedError | None]:
-    """Create what all tests of this session run, once; return what was refused, by its maker."""
-    created: dict[object, RefusedError | None] = {}
-    for item in request.session.items:
-        for mark in item.iter_markers("runs"):
-            (make,) = mark.args
-            if make not in created:
-                created[make] = None
-                try:
-                    for thing in make(team):
-                        kube.create(thing)
-                except RefusedError as refusal:
-                    created[make] = refusal
-    return created
+@pytest.fixture(scope="session", autouse=True)
+def fleet(request: pytest.FixtureRequest, kube: Kube, team: Team) -> Fleet:
+    """Begin to create what the tests of this session run, in their order."""
+    makes = [mark.args[0] for item in request.session.items for mark in item.iter_markers("runs")]
+    return Fleet(Kube(ExistingCluster(str(kube.kubeconfig))), team, list(dict.fromkeys(makes)))
 
 
 @pytest.fixture
-def running(request: pytest.FixtureRequest, fleet: dict[object, RefusedError | None]) -> None:
-    """Fail a test whose objects were refused."""
+def running(request: pytest.FixtureRequest, fleet: Fleet) -> None:
+    """Have what the test runs created."""
     for mark in request.node.iter_markers("runs"):
-        if refusal := fleet[mark.args[0]]:
-            raise refusal
+        fleet.wait(mark.args[0])

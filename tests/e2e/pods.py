@@ -45,8 +45,9 @@ CURL = f"""
 set -eu
 role=$(curl -sf -m 2 {BASE}/)
 curl -sf -m 2 {BASE}/$role
+echo
 """
-"""Ask by curl alone; the credentials."""
+"""Ask by curl alone; the credentials. The metadata service ends no body by a newline."""
 
 WAIT = "\necho asked\nexec sleep infinity\n"
 """For a container that shall stay."""

@@ -4,7 +4,7 @@ from tests.e2e.kube import path, wait_for
 from tests.e2e.pods import ACCOUNT, SLOW_ROLE, Team
 
 PODS = 20
-AT_ONCE = 10
+AT_ONCE = 5
 SECONDS = 240
 
 
