@@ -80,19 +80,8 @@ def _python(program: str) -> Callable[[Recipe, Path], None]:
         uv = Path(sys.executable).with_name("uv")
         locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
         _step(recipe, at, [uv, "venv", "--quiet", "--no-python-downloads", "--python", program, at / "venv"])
-        install: list[str | Path] = [
-            uv,
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            at / "venv",
-            "--require-hashes",
-            "--no-deps",
-            "-r",
-            locks,
-        ]
-        _step(recipe, at, install)
+        pip = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+        _step(recipe, at, [*pip, "--python", at / "venv", "-r", locks])
 
     return install
 
