@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from emulator import __version__, names
+from tests.chart import rendering
 from tests.chart.rendering import CHART, KUBE_VERSION, HelmError, helm, objects, one, template, values_file
+from tests.tools import build
+from tests.tools.table import find
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -468,6 +473,25 @@ def test_test_pods_are_no_endpoints() -> None:
 def is_test(item: Object) -> bool:
     """Tell whether an object belongs to `helm test`."""
     return bool(item["metadata"].get("annotations", {}).get("helm.sh/hook") == "test")
+
+
+def test_chart_testing() -> None:
+    """`ct lint` with the settings of ct.yaml takes the chart, with each of its `ci` values."""
+    tool = find("ct")
+    build.ensure([tool])
+    root = CHART.parents[1]
+    path = f"{rendering.program().parent}{os.pathsep}{os.environ['PATH']}"
+
+    linted = subprocess.run(
+        [build.program(tool, "ct"), "lint", "--config", "ct.yaml", "--all"],
+        cwd=root,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (0, "All charts linted successfully") == (linted.returncode, linted.stdout.splitlines()[-1])
 
 
 def test_lint() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
+import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from tests.kustomize.workloads import COMPONENTS, by_name, consumer, enabled, in
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.kustomize.building import Object
+
 APPS = sorted(path for path in (ROOT.parent / "tests" / "kustomize" / "apps").iterdir() if path.is_dir())
 EXAMPLES = sorted(
     path.parent for path in (ROOT / "examples").rglob("kustomization.yaml") if "https://" not in path.read_text()
@@ -26,30 +29,32 @@ def test_enough_shapes() -> None:
     assert len(APPS) >= 20
 
 
+@cache
+def plain(app: Path) -> list[Object]:
+    """Return what an app builds to without us."""
+    return objects(kustomize(app))
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_app(component: str, app: Path, tmp_path: Path) -> None:
     """Its workloads become what the component promises; every other object comes out as without us."""
-    shutil.copytree(app, tmp_path / "app")
-    before = objects(kustomize(tmp_path / "app"))
+    expected = [injected(item, component) if row_of(item["kind"]) else item for item in plain(app)]
 
-    found = build_from(tmp_path / "ours", consumer(component, app="../app"))
+    found = build_from(tmp_path, consumer(component, app=os.path.relpath(app, tmp_path)))
 
-    expected = [injected(item, component) if row_of(item["kind"]) else item for item in before]
     assert by_name(expected) == by_name(found)
 
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_app_by_inject(app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`inject` makes of the labelled app what the component `sidecar` makes of the app itself."""
-    shutil.copytree(app, tmp_path / "app")
-    before = objects(kustomize(tmp_path / "app"))
     labelled = tmp_path / "labelled.yaml"
-    labelled.write_text(yaml.safe_dump_all(enabled(item) if row_of(item["kind"]) else item for item in before))
+    labelled.write_text(yaml.safe_dump_all(enabled(item) if row_of(item["kind"]) else item for item in plain(app)))
 
     status = inject.main(["-f", str(labelled)])
 
-    expected = [injected(item, "sidecar") if row_of(item["kind"]) else item for item in before]
+    expected = [injected(item, "sidecar") if row_of(item["kind"]) else item for item in plain(app)]
     assert 0 == status
     assert by_name(expected) == by_name(objects(capsys.readouterr().out))
 
