@@ -77,7 +77,7 @@ def _copy(language: Language, recipe: Recipe, at: Path) -> None:
 
 def _python(program: str) -> Callable[[Recipe, Path], None]:
     def install(recipe: Recipe, at: Path) -> None:
-        uv = Path(sys.executable).with_name("uv")
+        uv = str(Path(sys.executable).with_name("uv"))
         locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
         _step(recipe, at, [uv, "venv", "--quiet", "--no-python-downloads", "--python", program, at / "venv"])
         pip = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
