@@ -6,6 +6,7 @@ Goes in: settings. Comes out: a file descriptor to watch, and at its end the out
 # Figures (Debian 13's Python): a server that has once loaded `_ssl` and a context keeps 2 MB of private memory
 # more, one that used `ssl` 3.3 MB. The fork costs 1 ms, twice an hour.
 
+import gc
 import posix
 
 # `signal` would import `enum`: 0.5 MB in each pod.
@@ -69,6 +70,7 @@ class Exchange:
 def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> None:
     """Be the child: ask STS, say the outcome, end. The parent's clean-up must not run in here."""
     try:
+        gc.disable()  # to collect would be to write to, and so to copy, every page that is shared with the parent
         for number in (SIGALRM, SIGINT, SIGTERM):
             signal(number, SIG_DFL)
         alarm(int(LIMIT_SECONDS) + 2)  # should the parent die first

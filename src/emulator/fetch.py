@@ -68,8 +68,8 @@ def _root_files(settings: "ServeSettings") -> list[str | None]:
 def read_token(path: str) -> str:
     """Return the token in the file; Unreachable if there is none, as for a moment while the kubelet replaces it."""
     try:
-        with open(path, encoding="ascii") as file:  # noqa: PTH123 - pathlib costs 15 ms
-            token = file.read(TOKEN_LIMIT).strip()
+        with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 15 ms
+            token = file.read(TOKEN_LIMIT).decode("ascii").strip()
     except OSError as error:
         raise Unreachable("TokenUnreadable", f"{path}: {error.strerror}") from None
     except ValueError:

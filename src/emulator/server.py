@@ -1,115 +1,74 @@
 """Listeners and their connections: one thread, one epoll, bounded in memory and in time.
 
-Goes in: for each listener a function from request and time to response; descriptors to watch; a timer.
-Comes out: bytes on sockets. What they mean is decided elsewhere.
+Goes in: listening sockets and who answers on them; descriptors to watch; a timer. Comes out: bytes on sockets.
+What the bytes say is decided in `conversation`.
 """
 
 # `_socket` is the C module under `socket`, which would cost 1.4 MB in each pod. A connection is a plain file
 # descriptor, read and written by `posix`: 0.3 KB each. `_accept` is what `socket.accept` itself calls.
 
 import posix
-import time
-from _socket import SHUT_WR
 from select import EPOLLIN, EPOLLOUT, epoll
 
-from emulator.wire import CONTINUE, Malformed, Reader, Response, awaits_continue
+from emulator.conversation import OUTPUT_LIMIT, Answering, Conversation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
     from collections.abc import Callable
 
-    from emulator.wire import Request
-
 READ_SIZE = 8192
-OUTPUT_LIMIT = 4096  # bytes of answers after which it is the next client's turn, and the client must have read
 HOLD_SECONDS = 0.4  # a request waits at most so long; the shortest client (aws-sdk-go-v2) gives 0.5 s
 IDLE_SECONDS = 60  # between requests
 SLOW_SECONDS = 10  # for a request to come whole, and for an answer to be taken
 DISCARD_SECONDS = 2  # for the rest of a request that was refused
 EVENTS_AT_ONCE = 64
+UNKNOWN = -1  # of a connection's events: epoll does not know it yet
 FOREVER = float("inf")
 
 
 class Listener:
-    """A listening socket, who answers on it, and how many connections it holds.
+    """A listening socket, who answers on it, and how many connections it holds."""
 
-    `respond(request, now)` returns None for a request that is to wait for `Server.release`; if that does not come
-    within HOLD_SECONDS, `late()` answers it. `count(status)` is told of each answer.
-    """
+    __slots__ = ("answering", "connections", "limit", "socket")
 
-    __slots__ = ("connections", "count", "late", "limit", "respond", "socket")
-
-    def __init__(
-        self,
-        socket: "socket",
-        limit: int,
-        respond: "Callable[[Request, float], Response | None]",
-        late: "Callable[[], Response]",
-        count: "Callable[[int], None]",
-    ) -> None:
+    def __init__(self, socket: "socket", answering: Answering, limit: int) -> None:
         self.socket = socket
+        self.answering = answering
         self.limit = limit
-        self.respond = respond
-        self.late = late
-        self.count = count
         self.connections: set[Connection] = set()
 
 
-class Connection:
-    """One client: what it sent and was not answered yet, what it was answered and did not take yet."""
+class Connection(Conversation):
+    """A conversation on a descriptor: what it did not take yet, what is awaited of it (`events`), and how long."""
 
-    __slots__ = (
-        "buffer",
-        "continued",
-        "deadline",
-        "discarding",
-        "ending",
-        "events",
-        "fd",
-        "listener",
-        "output",
-        "waiting",
-    )
+    __slots__ = ("deadline", "events", "fd", "listener", "output")
 
     def __init__(self, fd: int, listener: Listener, deadline: float) -> None:
+        super().__init__(listener.answering)
         self.fd = fd
         self.listener = listener
         self.deadline = deadline
-        self.events = EPOLLIN
-        self.buffer = b""
+        self.events = UNKNOWN
         self.output = b""
-        self.waiting: Request | None = None  # the request that waits for `release`
-        self.continued = False  # the client was told to send its body
-        self.ending = False  # to be closed once the output is taken
-        self.discarding = False  # what still comes is not read as a request
 
 
 class Server:
-    """Serves all listeners from one thread. With no client and no timer it sleeps: no wake-ups."""
+    """Serves all listeners from one thread. With no client and no timer it sleeps: no wake-ups.
 
-    __slots__ = (
-        "_clock",
-        "_connections",
-        "_date",
-        "_date_second",
-        "_epoll",
-        "_reader",
-        "_sweep_at",
-        "_watched",
-        "wake_at",
-    )
+    `wake_at`: when `run`'s `tick` is to be called next.
+    """
+
+    __slots__ = ("_clock", "_connections", "_epoll", "_now", "_sweep_at", "_watched", "wake_at")
 
     def __init__(self, clock: "Callable[[], float]") -> None:
         self._clock = clock
+        self._now = clock()
         self._epoll = epoll()
-        self._reader = Reader()
         self._connections: dict[int, Connection] = {}
         self._watched: dict[int, Callable[[float], None]] = {}
-        self._date = b""
-        self._date_second = 0
-        self._sweep_at = FOREVER
-        self.wake_at = 0.0
+        self._sweep_at = FOREVER  # no deadline of a connection is earlier
+        self.wake_at = self._now
 
     def listen(self, listener: Listener) -> None:
         """Take connections from a socket that listens already."""
@@ -131,187 +90,121 @@ class Server:
             self.turn(tick)
 
     def turn(self, tick: "Callable[[float], float]") -> None:
-        """Do what is due, then wait for events and answer them."""
-        now = self._clock()
+        """Wait for events, do what is due, answer."""
+        until = min(self.wake_at, self._sweep_at)
+        # The wait does not count the time that the machine sleeps. What falls due then is done at the next event
+        # (a request, the kubelet's probe), and before it is answered.
+        events = self._epoll.poll(None if until == FOREVER else max(until - self._now, 0), EVENTS_AT_ONCE)
+        self._now = now = self._clock()
         if now >= self.wake_at:
             self.wake_at = tick(now)
         if now >= self._sweep_at:
             self._sweep(now)
-        until = min(self.wake_at, self._sweep_at)
-        # The wait does not count the time that the machine sleeps. What falls due then is noticed at the next
-        # event, since each goes through here first: a request, or the kubelet's probe.
-        timeout = None if until == FOREVER else max(until - now, 0)
-        events = self._epoll.poll(timeout, EVENTS_AT_ONCE)
-        now = self._clock()
-        if now >= self.wake_at:
-            self.wake_at = tick(now)
         for fd, _ in events:
             connection = self._connections.get(fd)
             if connection is None:
                 call = self._watched.get(fd)
                 if call is not None:
                     call(now)
+            elif connection.events == EPOLLIN:
+                self._receive(connection, now)
             elif connection.events == EPOLLOUT:
                 self._flush(connection, now)
-            elif connection.waiting is not None:
-                self._close(connection)  # no event was asked for: the client is gone
             else:
-                self._receive(connection, now)
+                self._close(connection)  # no event was asked for: the client is gone
 
     def release(self, now: float) -> None:
         """Ask again for the answers that requests are waiting for."""
         for connection in [c for c in self._connections.values() if c.waiting is not None]:
             request = connection.waiting
-            response = None if request is None else connection.listener.respond(request, now)
+            response = None if request is None else connection.answering.respond(request, now)
             if response is not None:
-                self._answer_waiting(connection, response, now)
+                self._send(connection, connection.answer_waiting(response, now), now)
 
     def _accept(self, listener: Listener, now: float) -> None:
         """Take one connection; if there are others, the next turn does."""
-        if len(listener.connections) >= listener.limit:
-            self._evict(listener)
         try:
             fd, _ = listener.socket._accept()  # type: ignore[attr-defined] # noqa: SLF001 - see the top
         except OSError:  # it went away meanwhile, or there are no descriptors left
             self._evict(listener)
             return
+        if len(listener.connections) >= listener.limit and not self._evict(listener):
+            posix.close(fd)
+            return
         posix.set_blocking(fd, False)
         connection = Connection(fd, listener, now + IDLE_SECONDS)
         self._connections[fd] = connection
         listener.connections.add(connection)
-        self._epoll.register(fd, EPOLLIN)
-        self._sweep_at = min(self._sweep_at, connection.deadline)
+        self._receive(connection, now)  # most requests are there by now; some connections end before epoll knows them
 
-    def _evict(self, listener: Listener) -> None:
+    def _evict(self, listener: Listener) -> bool:
         """Close the connection whose patience ends first: slow requests before idle ones, waiting ones never."""
         candidates = [c for c in listener.connections if c.waiting is None]
         if candidates:
             self._close(min(candidates, key=_deadline))
+        return bool(candidates)
 
     def _receive(self, connection: Connection, now: float) -> None:
         try:
             data = posix.read(connection.fd, READ_SIZE)
         except BlockingIOError:
+            self._await(connection, EPOLLIN, connection.deadline)
             return
         except OSError:
             data = b""
         if not data:
             self._close(connection)
-        elif not connection.discarding:
-            partial = connection.buffer != b""
-            connection.buffer += data
-            self._serve(connection, now, partial=partial)
+        elif not connection.refused:
+            begun = connection.buffer != b""
+            output = connection.hear(data, now)
+            if output or connection.waiting is not None or not begun:  # else the time runs on from its first byte
+                self._send(connection, output, now)
 
-    def _serve(self, connection: Connection, now: float, *, partial: bool = False) -> None:
-        """Answer what is in the buffer. `partial`: a request in it began in an earlier turn."""
-        output = self._answers(connection, now)
-        if output and not self._write(connection, output, now):
-            return
-        if len(output) >= OUTPUT_LIMIT and not connection.ending:
-            self._expect(connection, EPOLLOUT, now + SLOW_SECONDS)  # go on when the others had their turn
-        else:
-            self._settle(connection, now, partial=partial and not output)
-
-    def _answers(self, connection: Connection, now: float) -> bytes:
-        """Return the next answers, until they are OUTPUT_LIMIT bytes; b"" if there is nothing to answer now."""
-        output = b""
-        listener = connection.listener
-        while connection.buffer and connection.waiting is None and len(output) < OUTPUT_LIMIT:
-            try:
-                request = self._reader.read(connection.buffer)
-                if request is None:
-                    if not connection.continued and awaits_continue(connection.buffer):
-                        connection.continued = True
-                        output += CONTINUE
-                    break
-            except Malformed as error:
-                connection.buffer = b""
-                connection.ending = connection.discarding = True
-                listener.count(error.status)
-                return output + Response(error.status).encode(None, self._date_at(now))
-            connection.buffer = connection.buffer[request.size :]
-            connection.continued = False
-            response = listener.respond(request, now)
-            if response is None:
-                connection.waiting = request
-                break
-            output += self._encode(connection, request, response, now)
-        return output
-
-    def _encode(self, connection: Connection, request: "Request", response: Response, now: float) -> bytes:
-        connection.listener.count(response.status)
-        if not request.keep_alive:
-            connection.buffer = b""
-            connection.ending = True
-        return response.encode(request, self._date_at(now))
-
-    def _answer_waiting(self, connection: Connection, response: Response, now: float) -> None:
-        request = connection.waiting
-        connection.waiting = None
-        if request is not None and self._write(connection, self._encode(connection, request, response, now), now):
-            self._serve(connection, now)
-
-    def _write(self, connection: Connection, output: bytes, now: float) -> bool:
-        """Send; False if not all of it was taken, then the rest goes out once the client reads."""
+    def _send(self, connection: Connection, output: bytes, now: float) -> None:
+        """Send answers; what the client does not take goes out once it reads."""
         try:
-            sent = posix.write(connection.fd, output)
+            sent = posix.write(connection.fd, output) if output else 0
         except BlockingIOError:
             sent = 0
         except OSError:
             self._close(connection)
-            return False
-        if sent == len(output):
-            return True
+            return
         connection.output = output[sent:]
-        self._expect(connection, EPOLLOUT, now + SLOW_SECONDS)
-        return False
-
-    def _flush(self, connection: Connection, now: float) -> None:
-        output, connection.output = connection.output, b""
-        if not output or self._write(connection, output, now):
-            self._serve(connection, now)
-
-    def _settle(self, connection: Connection, now: float, *, partial: bool) -> None:
-        """Decide what comes next on a connection that has been answered as far as possible."""
-        if connection.waiting is not None:
-            self._expect(connection, 0, now + HOLD_SECONDS)
-        elif connection.discarding:
-            self._shut_down(connection)
-            self._expect(connection, EPOLLIN, now + DISCARD_SECONDS)
+        if connection.output or len(output) >= OUTPUT_LIMIT:
+            self._await(connection, EPOLLOUT, now + SLOW_SECONDS)  # it goes on when the others had their turn
+        elif connection.waiting is not None:
+            self._await(connection, 0, now + HOLD_SECONDS)
+        elif connection.refused:
+            _shut_down(connection.fd)
+            self._await(connection, EPOLLIN, now + DISCARD_SECONDS)
         elif connection.ending:
             self._close(connection)
-        elif connection.buffer:  # the time for one request runs from its first byte
-            self._expect(connection, EPOLLIN, connection.deadline if partial else now + SLOW_SECONDS)
+        elif connection.buffer:
+            self._await(connection, EPOLLIN, now + SLOW_SECONDS)
         else:
-            self._expect(connection, EPOLLIN, now + IDLE_SECONDS)
+            self._await(connection, EPOLLIN, now + IDLE_SECONDS)
 
-    def _expect(self, connection: Connection, events: int, deadline: float) -> None:
+    def _flush(self, connection: Connection, now: float) -> None:
+        """Send the rest of the output, else the answers to what the client has sent besides."""
+        self._send(connection, connection.output or connection.answers(now), now)
+
+    def _await(self, connection: Connection, events: int, deadline: float) -> None:
         connection.deadline = deadline
-        self._sweep_at = min(self._sweep_at, deadline)
+        if deadline < self._sweep_at:  # noqa: PLR1730 - `min` takes three times as long
+            self._sweep_at = deadline
         if events != connection.events:
+            change = self._epoll.register if connection.events == UNKNOWN else self._epoll.modify
+            change(connection.fd, events)
             connection.events = events
-            self._epoll.modify(connection.fd, events)
 
     def _sweep(self, now: float) -> None:
         """Answer the requests that have waited long enough, close the connections that are overdue."""
         for connection in [c for c in self._connections.values() if c.deadline <= now]:
-            if connection.waiting is not None:
-                self._answer_waiting(connection, connection.listener.late(), now)
+            if connection.waiting is not None and not connection.output:
+                self._send(connection, connection.answer_waiting(connection.answering.late(), now), now)
             else:
                 self._close(connection)
         self._sweep_at = min((c.deadline for c in self._connections.values()), default=FOREVER)
-
-    def _shut_down(self, connection: Connection) -> None:
-        """End our side; closing at once, with bytes unread, would reset the connection and lose the answer."""
-        from _socket import socket  # noqa: PLC0415 - only this needs one
-
-        socket_of_fd = socket(fileno=connection.fd)
-        try:
-            socket_of_fd.shutdown(SHUT_WR)
-        except OSError:
-            pass
-        finally:
-            socket_of_fd.detach()
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.fd]
@@ -320,13 +213,19 @@ class Server:
         if not self._connections:
             self._sweep_at = FOREVER
 
-    def _date_at(self, now: float) -> bytes:
-        second = int(now)
-        if second != self._date_second:
-            self._date_second = second
-            self._date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(second)).encode()
-        return self._date
-
 
 def _deadline(connection: Connection) -> float:
     return connection.deadline
+
+
+def _shut_down(fd: int) -> None:
+    """End our side; closing at once, with bytes unread, would reset the connection and lose the answer."""
+    from _socket import SHUT_WR, socket  # noqa: PLC0415 - only this needs one
+
+    socket_of_fd = socket(fileno=fd)
+    try:
+        socket_of_fd.shutdown(SHUT_WR)
+    except OSError:
+        pass  # the client is gone
+    finally:
+        socket_of_fd.detach()

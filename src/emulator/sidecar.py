@@ -7,6 +7,7 @@ import posix
 
 from emulator import __version__, health, imds, log
 from emulator.clock import Clock
+from emulator.conversation import Answering
 from emulator.credentials import Credentials, Failure, Lifecycle, is_final
 from emulator.exchange import Exchange
 from emulator.metrics import Metrics
@@ -53,13 +54,11 @@ class Sidecar:
         self._exchange: Exchange | None = None
         self._expired = False
         self._server = Server(self._clock.now)
+        answering = Answering(self._respond, self._late, self._metrics.count_request)
         for listening in credential_sockets:
-            self._server.listen(
-                Listener(listening, CONNECTION_LIMIT, self._respond, self._late, self._metrics.count_request)
-            )
-        self._server.listen(
-            Listener(health_socket, HEALTH_CONNECTION_LIMIT, self._respond_health, self._late, _count_none)
-        )
+            self._server.listen(Listener(listening, answering, CONNECTION_LIMIT))
+        answering = Answering(self._respond_health, self._late, _count_none)
+        self._server.listen(Listener(health_socket, answering, HEALTH_CONNECTION_LIMIT))
 
     def run(self) -> None:
         """Serve until SystemExit."""

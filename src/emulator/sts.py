@@ -8,8 +8,8 @@ Comes out: the bytes of an HTTP request; then a `Grant`, or the `Failure` that t
 # signed: the token is the proof.
 # Only the short-lived child of an exchange imports this.
 
+import pyexpat  # the C module under `xml.parsers.expat`, three modules and 0.6 ms less
 from datetime import UTC, datetime
-from xml.parsers import expat
 
 from emulator.credentials import BAD_ANSWER, Failure
 
@@ -162,13 +162,13 @@ def _fields(body: bytes) -> dict[str, str]:
         fields[name.rpartition(" ")[2]] = "".join(text).strip()
         text.clear()
 
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = pyexpat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler = lambda _name, _attributes: text.clear()
     parser.CharacterDataHandler = text.append
     parser.EndElementHandler = end
     try:
         parser.Parse(body, True)  # noqa: FBT003 - positional only
-    except expat.ExpatError:
+    except pyexpat.ExpatError:
         return {}
     return fields
 

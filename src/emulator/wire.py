@@ -94,24 +94,21 @@ class Response:
 class Reader:
     """Reads requests, and remembers how: a client repeats itself to the byte, and reading is a pure function.
 
-    Figure: a remembered request costs 0.1 us, a read one 6 us (Python 3.13).
+    Figure: a remembered request costs 0.1 us, a read one 8 us (Python 3.13).
     """
 
-    __slots__ = ("_seen",)
+    __slots__ = ("seen",)
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, Request] = {}
+        self.seen: dict[bytes, Request] = {}  # by their bytes, of which they take all
 
     def read(self, data: bytes) -> Request | None:
         """Return the first request in `data`, None if it is not whole; raises Malformed."""
-        seen = self._seen.get(data)
-        if seen is not None:
-            return seen
-        request = parse(data)
+        request = self.seen.get(data) or parse(data)
         if request is not None and request.size == len(data) <= SEEN_REQUEST_LIMIT:
-            if len(self._seen) == SEEN_LIMIT:
-                self._seen.clear()
-            self._seen[data] = request
+            if len(self.seen) == SEEN_LIMIT:
+                self.seen.clear()
+            self.seen[data] = request
         return request
 
 

