@@ -22,7 +22,7 @@ def images() -> dict[str, Archive]:
     """Return both images, by name."""
     if os.geteuid() != 0:
         pytest.skip("building and running images needs root")
-    apt.ensure({"runc": "runc"})
+    apt.ensure({"runc": "runc", "iproute2": "ip"})
     paths = build.ensure(build.PRODUCT)
     return {image.target: archive.read(path) for image, path in zip(build.PRODUCT, paths, strict=True)}
 

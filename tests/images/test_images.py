@@ -192,9 +192,10 @@ def test_command_of_a_checkout(rootfs: dict[str, Path]) -> None:
     assert (2, "", "imds-emulator: render is not in the images: run it from a checkout\n") == astuple(done)
 
 
-def test_version(rootfs: dict[str, Path]) -> None:
-    """The program says its version."""
-    assert (0, f"{__version__}\n", "") == astuple(container.run(rootfs["emulator"], PROGRAM, "--version"))
+@pytest.mark.parametrize("command", [(PROGRAM,), ("/usr/bin/python3.13", "-m", "emulator")])
+def test_version(rootfs: dict[str, Path], command: tuple[str, ...]) -> None:
+    """The program says its version; as a module of the interpreter too."""
+    assert (0, f"{__version__}\n", "") == astuple(container.run(rootfs["emulator"], *command, "--version"))
 
 
 def test_environment_of_the_pod_is_not_python_s(rootfs: dict[str, Path]) -> None:

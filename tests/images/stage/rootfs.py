@@ -31,7 +31,9 @@ MULTIARCH = sysconfig.get_config_var("MULTIARCH")
 CERTIFICATES = Path("/usr/share/ca-certificates/mozilla")
 
 ENCODINGS = ("aliases", "ascii", "idna", "latin_1", "utf_8")  # found by name at run time; the first is the finder's
-START = ("os", "site")  # `os` marks the library's folder at start; `site` is for a person who leaves -S out
+# `os` marks the library's folder at start, `_strptime` is imported by datetime's C; the others are for a person who
+# leaves -S out, or says -m.
+BY_NAME = ("os", "_strptime", "site", "runpy", "importlib._abc")
 FROM_RUST = "cryptography"  # its extension imports modules by name, so the package goes in whole
 
 # Imported in corners of the standard library and of cryptography that nothing here comes to.
@@ -143,7 +145,7 @@ def modules(source: Path) -> Iterator[tuple[Path, Path]]:
     for name in (
         *(module for module, _ in IN_IMAGES.values()),
         *(f"encodings.{name}" for name in ENCODINGS),
-        *START,
+        *BY_NAME,
     ):
         finder.import_hook(name)
     if FROM_RUST in finder.modules:
