@@ -98,15 +98,35 @@ def test_example_argo_cd(tmp_path: Path) -> None:
     folder = ROOT / "examples" / "argocd"
     text = (folder / "kustomization.yaml").read_text()
     remote = f"https://github.com/OWNER/imds-emulator//kustomize/components/enable?ref=v{__version__}"
-    (application,) = objects((folder / "imds-emulator.yaml").read_text())
 
     (found,) = build_from(
         tmp_path, text.replace(remote, "ROOT/components/enable"), deployment=(folder / "deployment.yaml").read_text()
     )
 
     assert remote in text
-    assert f"v{__version__}" == application["spec"]["source"]["targetRevision"]
     assert ("team-a", "arn:aws:iam::123456789012:role/app-role") == (
         found["metadata"]["namespace"],
         *template_of(found)["metadata"]["annotations"].values(),
     )
+
+
+def test_examples_of_the_add_on() -> None:
+    """What Argo CD and Flux are pointed at is this version, and is there."""
+    chart, kustomization, source, release = (
+        item
+        for name in ("argocd/imds-emulator", "argocd/imds-emulator-kustomize", "flux/imds-emulator")
+        for item in objects((ROOT / "examples" / f"{name}.yaml").read_text())
+    )
+    pinned = [
+        chart["spec"]["source"]["targetRevision"],
+        kustomization["spec"]["source"]["targetRevision"],
+        source["spec"]["ref"]["tag"],
+    ]
+    paths = [
+        chart["spec"]["source"]["path"],
+        kustomization["spec"]["source"]["path"],
+        release["spec"]["chart"]["spec"]["chart"],
+    ]
+
+    assert [f"v{__version__}"] * 3 == pinned
+    assert [] == [path for path in paths if not (ROOT.parent / path).is_dir()]
