@@ -1,12 +1,14 @@
-"""The two ways of admission, in force on an API server for as long as a context lasts.
+"""The two ways of admission, in force on an API server of their own.
 
-Goes in: an API server with a namespace for each case.
+Goes in: a new API server.
 Comes out: a `Mode`, which has a case's own pod, or another in its place, admitted under the case's parameters.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +17,10 @@ from urllib.parse import urlsplit
 
 from kubernetes import client, config
 
-from tests.parity import policies
+from tests.parity import installed
 from tests.parity.api import Answer, Api, wait_until
-from tests.pods.cases import PARAMETERS, Case, cases
+from tests.pods import pure
+from tests.pods.cases import PARAMETERS, Case, Outcome, cases
 from tests.webhook import running
 
 if TYPE_CHECKING:
@@ -27,10 +30,12 @@ Object = dict[str, Any]
 
 READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters anew
 ACCOUNT = "imds-emulator"
-WEBHOOK = "inject.imds-emulator.test"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
-# A case, and a word of the answer that shows that the object of ours behind it is in force.
-SIGNS = {"plain": "imds-redirect", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
+# A case, and a word of the answer that shows that an object of ours is in force.
+SIGNS = {"plain": "imds-emulator", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
+
+
+BY_NAME = {case.name: case for case in cases()}
 
 
 def namespace_of(case: Case) -> str:
@@ -40,23 +45,51 @@ def namespace_of(case: Case) -> str:
 
 @dataclass(frozen=True)
 class Mode:
-    """A way of admission in force. `refuser`: how the API server calls who refuses."""
+    """A way of admission in force on an API server.
 
+    `refuser` is how it is named in a refusal. `has_policies`: other values of the label are warned of.
+    `stored`: what the API server said to the pods of the pure patch while nothing of ours was installed.
+    """
+
+    api: Api
     refuser: str
+    native_sidecars: bool
+    has_policies: bool
+    stored: dict[str, Answer]
     admit: Callable[[Case, Object | None], Answer]
+
+    def expected(self, case: Case) -> Outcome:
+        """Return what the pure patch makes of the case on this version."""
+        return pure.outcome(_as_known(case, self.native_sidecars), native_sidecars=self.native_sidecars)
 
 
 @contextlib.contextmanager
-def policy(api: Api) -> Iterator[Mode]:
-    """Have the policies in force; each finds the parameters in the pod's own namespace."""
-    mode = Mode("ValidatingAdmissionPolicy 'imds-emulator-guard' ", functools.partial(_admit, api))
-    with _installed(api, [*policies.mutation("v1"), *policies.guard(), *policies.advice()], mode):
+def in_force(name: str, version: str, kubeconfig: Path, directory: Path) -> Iterator[Mode]:
+    """Have a mode, `policy` or `webhook`, in force on an API server of a version, such as 1.24."""
+    api = Api(kubeconfig)
+    minor = int(version.partition(".")[2])
+    native_sidecars = minor >= 29
+    for case in BY_NAME.values():
+        _furnish(api, case)
+    stored = {case.name: api.try_pod(namespace_of(case), _patched(case, native_sidecars)) for case in BY_NAME.values()}
+    with contextlib.ExitStack() as stack:
+        made = installed.objects(name)
+        if minor < 30:
+            made = [each for each in made if not each["kind"].startswith("ValidatingAdmissionPolicy")]
+        admit: Callable[[Case, Object | None], Answer] = functools.partial(_admit, api)
+        refuser = "ValidatingAdmissionPolicy 'imds-emulator-guard' "
+        if name == "webhook":
+            process = stack.enter_context(_process(api, kubeconfig, directory, made))
+            admit = _following(api, process, directory / "parameters")
+            refuser = 'admission webhook "pods.inject.imds-emulator" '
+        mode = Mode(api, refuser, native_sidecars, minor >= 30, stored, admit)
+        _install(mode, made)
         yield mode
 
 
 @contextlib.contextmanager
-def webhook(api: Api, kubeconfig: Path, directory: Path) -> Iterator[Mode]:
-    """Have a webhook in force, with the policies that stand beside it; its parameters follow the case."""
+def _process(api: Api, kubeconfig: Path, directory: Path, made: list[Object]) -> Iterator[running.Webhook]:
+    """Run a webhook on this machine, and have the API server call it here."""
     given = client.Configuration()
     config.load_kube_config(str(kubeconfig), client_configuration=given)  # type: ignore[no-untyped-call]
     server = urlsplit(given.host)
@@ -66,11 +99,34 @@ def webhook(api: Api, kubeconfig: Path, directory: Path) -> Iterator[Mode]:
     environ = running.environment(directory, at, account, POD_NAMESPACE="default")
     secret = environ["IMDS_EMULATOR_CERTIFICATE_SECRET"]
     api.create("/api/v1/namespaces/default/secrets", {"metadata": {"name": secret}})
-    configuration = _configuration(int(environ["IMDS_EMULATOR_WEBHOOK_PORT"]))
+    url = f"https://localhost:{environ['IMDS_EMULATOR_WEBHOOK_PORT']}/mutate"
+    for called in (webhook for each in made for webhook in each.get("webhooks", ())):
+        called["clientConfig"] = {"url": url}
     with running.running(environ, directory / "log", until_ready=False) as process:
-        mode = Mode(f'admission webhook "{WEBHOOK}" ', _following(api, process, directory / "parameters"))
-        with _installed(api, [configuration, *policies.guard(), *policies.label_advice()], mode):
-            yield mode
+        yield process
+
+
+def _furnish(api: Api, case: Case) -> None:
+    """Make the namespace of a case, with what the controllers would put there."""
+    name = namespace_of(case)
+    metadata = {"name": name, "annotations": case.namespace_annotations}
+    api.create("/api/v1/namespaces", {"metadata": metadata})
+    api.create(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
+    parameters = {"metadata": {"name": installed.PARAMETERS}, "data": case.parameters}
+    api.create(f"/api/v1/namespaces/{name}/configmaps", parameters)
+
+
+def _patched(case: Case, native_sidecars: bool) -> Object:  # noqa: FBT001 - the one thing that versions differ in
+    """Return the pod that the pure patch makes of the case, or the case's own where there is none."""
+    return pure.outcome(_as_known(case, native_sidecars), native_sidecars=native_sidecars).pod or case.pod
+
+
+def _as_known(case: Case, native_sidecars: bool) -> Case:  # noqa: FBT001 - likewise
+    """Return the case as admission sees it: an old API server does not know an init container's restartPolicy."""
+    pod = copy.deepcopy(case.pod)
+    for container in pod["spec"].get("initContainers") or [] if not native_sidecars else []:
+        container.pop("restartPolicy", None)
+    return dataclasses.replace(case, pod=pod)
 
 
 def _admit(api: Api, case: Case, pod: Object | None) -> Answer:
@@ -93,25 +149,17 @@ def _following(api: Api, process: running.Webhook, directory: Path) -> Callable[
     return admit
 
 
-@contextlib.contextmanager
-def _installed(api: Api, made: list[Object], mode: Mode) -> Iterator[None]:
-    """Create objects, wait until they are in force, and at the end until they are no longer."""
-    by_name = {case.name: case for case in cases()}
+def _install(mode: Mode, made: list[Object]) -> None:
+    """Create objects and wait until they are in force."""
+    signs = {name: sign for name, sign in SIGNS.items() if mode.has_policies or name != "label-true"}
 
-    def shows(name: str, sign: str, *, expected: bool) -> bool:
-        return (sign in str(mode.admit(by_name[name], None))) is expected
+    def shows(name: str, sign: str) -> bool:
+        return sign in str(mode.admit(BY_NAME[name], None))
 
     for each in made:
-        api.create(policies.path(each), each)
-    for name, sign in SIGNS.items():
-        wait_until(functools.partial(shows, name, sign, expected=True), f"{name} shows {sign}")
-    try:
-        yield
-    finally:
-        for each in made:
-            api.send("DELETE", f"{policies.path(each)}/{each['metadata']['name']}")
-        for name, sign in SIGNS.items():
-            wait_until(functools.partial(shows, name, sign, expected=False), f"{name} does not show {sign}")
+        mode.api.create(installed.path(each), each)
+    for name, sign in signs.items():
+        wait_until(functools.partial(shows, name, sign), f"{name} shows {sign}")
 
 
 def _service_account(api: Api, authority: Path, directory: Path) -> Path:
@@ -128,24 +176,3 @@ def _service_account(api: Api, authority: Path, directory: Path) -> Path:
     (directory / "token").write_text(token)
     (directory / "ca.crt").write_bytes(authority.read_bytes())
     return directory
-
-
-def _configuration(port: int) -> Object:
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    called = {
-        "name": WEBHOOK,
-        "clientConfig": {"url": f"https://localhost:{port}/mutate"},
-        "rules": [rule],
-        "objectSelector": policies.ENABLED,
-        "failurePolicy": "Fail",
-        "reinvocationPolicy": "IfNeeded",
-        "sideEffects": "None",
-        "admissionReviewVersions": ["v1"],
-        "timeoutSeconds": 5,
-    }
-    return {
-        "apiVersion": f"{policies.GROUP}/v1",
-        "kind": "MutatingWebhookConfiguration",
-        "metadata": {"name": "imds-emulator"},
-        "webhooks": [called],
-    }

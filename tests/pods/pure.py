@@ -14,12 +14,12 @@ from emulator import admission, patch
 from tests.pods.cases import Case, Outcome
 
 
-def outcome(case: Case) -> Outcome:
-    """Return what becomes of the case."""
+def outcome(case: Case, *, native_sidecars: bool = True) -> Outcome:
+    """Return what becomes of the case; `native_sidecars` as on API servers of 1.29 and later."""
     answer = admission.review(
         case.review(),
         case.parameters,
-        native_sidecars=True,
+        native_sidecars=native_sidecars,
         namespace_annotations=case.namespace_annotations,
     )
     return outcome_of(answer["response"], case)
