@@ -65,3 +65,14 @@ def values_file(folder: Path, text: str) -> str:
     file = folder / "values.yaml"
     file.write_text(text)
     return f"--values={file}"
+
+
+def webhook(found: list[Object]) -> Object:
+    """Return the only webhook of the webhook configuration."""
+    (entry,) = one(found, "MutatingWebhookConfiguration")["webhooks"]
+    return dict(entry)
+
+
+def pod_spec(found: list[Object]) -> Object:
+    """Return the spec of the webhook's pods."""
+    return dict(one(found, "Deployment")["spec"]["template"]["spec"])
