@@ -31,8 +31,8 @@ Object = dict[str, Any]
 READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters anew
 ACCOUNT = "imds-emulator"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
-# A case, and a word of the answer that shows that an object of ours is in force.
-SIGNS = {"plain": "imds-emulator", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
+# A case, and a word of the answer that only an object of ours that is in force can have put there.
+SIGNS = {"plain": "imds-redirect", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
 
 
 BY_NAME = {case.name: case for case in cases()}
