@@ -133,6 +133,44 @@ def test_dry_runs_of_helm(server: Server) -> None:
     assert manifests["client"] == manifests["server"] != ""
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    {
+        "": [],
+        "mode=policy": [],
+        "replicas=1": ["replicas is 1: while that pod restarts, labelled pods are refused."],
+        "podDisruptionBudget.enabled=false": [
+            "podDisruptionBudget.enabled is false: draining nodes may leave no webhook, and labelled pods are refused."
+        ],
+        "certificate.mode=secret,certificate.secretName=tls": [
+            "certificate.caBundle is empty: until something fills in caBundle, labelled pods are refused."
+        ],
+        "hostNetwork=true": [
+            "hostNetwork: each replica needs a node of its own, and an upgrade one more.",
+            "hostNetwork without dnsPolicy ClusterFirstWithHostNet: the webhook resolves names by the node's DNS.",
+        ],
+        "namespaces.excludeRelease=false": [
+            "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook beside it."
+        ],
+        "sts.durationSeconds=7200": [
+            "sts.durationSeconds is 7200: a role whose MaxSessionDuration is shorter falls back to 3600."
+        ],
+        "apps.setRegion=true": [
+            "apps.setRegion without sts.region: pods without the annotation imds-emulator/region are refused."
+        ],
+    }.items(),
+)
+def test_notes(server: Server, settings: str, expected: list[str]) -> None:
+    """The notes warn of what the chosen values do badly, and of nothing at the defaults."""
+    notes = server.helm("install", names.APP, str(CHART), "--dry-run=server", f"--set={settings}").partition("NOTES:")[
+        2
+    ]
+
+    found = [line.removeprefix("WARNING: ") for line in notes.splitlines() if line.startswith("WARNING: ")]
+
+    assert expected == found
+
+
 def test_across_modes(server: Server) -> None:
     """A release goes from webhook to policy and back by a rollback, each time with what its mode needs and no more."""
     server.helm("install", names.APP, str(CHART))
