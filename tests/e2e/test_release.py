@@ -2,14 +2,15 @@
 
 import pytest
 
-from emulator import names
 from tests.e2e.answers import lines
-from tests.e2e.kube import RefusedError, path, wait_for
+from tests.e2e.kube import Object, RefusedError, path, wait_for
 from tests.e2e.pods import CURL, WAIT, Team, runs
 from tests.e2e.release import Release, containers
 
 pytestmark = [pytest.mark.usefixtures("running"), pytest.mark.last]
 
+# The API server learns of a policy's end a moment after that of its parameters.
+POLICY_IN_CACHE = "no params found for policy binding"
 REGISTRATION = "admissionregistration.k8s.io/v1"
 
 
@@ -59,7 +60,14 @@ def test_uninstall(team: Team, chart: Release) -> None:
         if chart.name in thing["metadata"]["name"]
     ]
     assert left == []
-    pod = team.kube.create(team.pod("after", "exec sleep infinity"))
-    assert names.EMULATOR_CONTAINER not in containers(pod)
+
+    def created() -> Object:
+        try:
+            return team.kube.create(team.pod("after", "exec sleep infinity"))
+        except RefusedError as refusal:
+            assert POLICY_IN_CACHE in refusal.message
+            return {}
+
+    assert containers(wait_for("a labelled pod is created", created, 10)) == ["app"]
     assert '"Code" : "Success"' in team.kube.shell(team.namespace, "staying", CURL)
     wait_for("the namespace gone", lambda: team.kube.get(path("v1", "Namespace", name=chart.namespace)) is None, 60)

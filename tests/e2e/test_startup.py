@@ -5,7 +5,7 @@ from tests.e2e.pods import ACCOUNT, SLOW_ROLE, Team
 
 PODS = 20
 AT_ONCE = 5
-SECONDS = 240
+SECONDS = 420
 
 
 def test_startup_gate(team: Team) -> None:
