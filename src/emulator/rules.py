@@ -206,12 +206,24 @@ def _sets(container: Object, variable: str) -> bool:
     return any(str(value).lower() != "false" for value in values)
 
 
+def _unserved(facts: Facts) -> str:
+    return _found(c["name"] for c in facts.init_containers if c["name"] not in OUR_CONTAINERS)
+
+
 def _may_end(facts: Facts) -> bool:
     return facts.annotations.get(names.ANNOTATION_END_WITH_APP) != "false"
 
 
 WARNINGS = (
     *(_passing_by(variable, consequence) for variable, consequence in _PASSING_BY.items()),
+    Rule(
+        "init-containers-unserved",
+        "variables.classic && variables.iptables ? variables.init_containers"
+        f".filter(c, !(c.name in {texts(OUR_CONTAINERS)})).map(c, string(c.name)).join(', ') : ''",
+        lambda facts: _unserved(facts) if facts.classic and facts.iptables else "",
+        "init container $found runs before the redirect, on API servers before 1.29 or in classic mode, and gets the"
+        " node's role from 169.254.169.254: let it do without AWS",
+    ),
     Rule(
         "job-goes-on",
         f"variables.classic && variables.job && !variables.ends_with_app && {annotation(names.ANNOTATION_END_WITH_APP)}"

@@ -70,7 +70,7 @@ def in_force(name: str, version: str, kubeconfig: Path, directory: Path) -> Iter
     minor = int(version.partition(".")[2])
     native_sidecars = minor >= 29
     for case in BY_NAME.values():
-        _furnish(api, case)
+        make_namespace(api, {"name": namespace_of(case), "annotations": case.namespace_annotations}, case.parameters)
     stored = {case.name: api.try_pod(namespace_of(case), _patched(case, native_sidecars)) for case in BY_NAME.values()}
     with contextlib.ExitStack() as stack:
         made = installed.objects(name)
@@ -106,14 +106,12 @@ def _process(api: Api, kubeconfig: Path, directory: Path, made: list[Object]) ->
         yield process
 
 
-def _furnish(api: Api, case: Case) -> None:
-    """Make the namespace of a case, with what the controllers would put there."""
-    name = namespace_of(case)
-    metadata = {"name": name, "annotations": case.namespace_annotations}
+def make_namespace(api: Api, metadata: Object, parameters: dict[str, str]) -> None:
+    """Make a namespace with what the controllers would put there, and the parameters that the policies look for."""
+    path = f"/api/v1/namespaces/{metadata['name']}"
     api.create("/api/v1/namespaces", {"metadata": metadata})
-    api.create(f"/api/v1/namespaces/{name}/serviceaccounts", {"metadata": {"name": "default"}})
-    parameters = {"metadata": {"name": installed.PARAMETERS}, "data": case.parameters}
-    api.create(f"/api/v1/namespaces/{name}/configmaps", parameters)
+    api.create(f"{path}/serviceaccounts", {"metadata": {"name": "default"}})
+    api.create(f"{path}/configmaps", {"metadata": {"name": installed.PARAMETERS}, "data": parameters})
 
 
 def _patched(case: Case, native_sidecars: bool) -> Object:  # noqa: FBT001 - the one thing that versions differ in

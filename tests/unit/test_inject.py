@@ -174,6 +174,7 @@ def test_json(injected: Any) -> None:  # noqa: ANN401 - a function
 def test_classic_job_ends_with_app(injected: Any) -> None:  # noqa: ANN401 - a function
     """C09: the template of a Job is treated as the pods that its controller will make of it."""
     job = yaml.safe_load(DEPLOYMENT.replace("Deployment", "Job"))
+    del job["spec"]["template"]["spec"]["initContainers"]
     output = yaml.safe_load(injected(yaml.safe_dump(job), "--set", "sidecarMode=classic"))
 
     assert output["spec"]["template"]["spec"]["shareProcessNamespace"] is True
