@@ -65,7 +65,8 @@ def test_uninstall(team: Team, chart: Release) -> None:
         try:
             return team.kube.create(team.pod("after", "exec sleep infinity"))
         except RefusedError as refusal:
-            assert POLICY_IN_CACHE in refusal.message
+            if POLICY_IN_CACHE not in refusal.message:
+                raise
             return {}
 
     assert containers(wait_for("a labelled pod is created", created, 10)) == ["app"]
