@@ -61,6 +61,10 @@ class Release:
         self._helm("uninstall", self.name, "--ignore-not-found", "--wait", f"--timeout={_INSTALL_SECONDS}s")
         self.kube.delete(path("v1", "Namespace", name=self.namespace))
 
+    def pods(self) -> list[Object]:
+        """Return the webhook's pods."""
+        return self.kube.pods(self.namespace, "app.kubernetes.io/name=imds-emulator")
+
     def works(self) -> bool:
         """Tell whether the dry run of a labelled pod in `default` comes back injected."""
         pod: Object = {

@@ -5,11 +5,12 @@ import json
 import pytest
 
 from emulator import names
-from tests.e2e.kube import Object, RefusedError, path
-from tests.e2e.pods import Team, container
+from tests.e2e.kube import Kube, Object, RefusedError, path, wait_for
+from tests.e2e.pods import APP_ROLE, Team, container
 from tests.e2e.release import Release, containers
 from tests.pods.cases import PARAMETERS, Case, cases, recorded
 
+REGISTRATION = "admissionregistration.k8s.io/v1"
 OURS = [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER]
 LIMITS = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
 
@@ -101,6 +102,50 @@ def test_pull_secrets(team: Team) -> None:
     }
 
     assert found == {"none": [{"name": "registry-of-the-platform"}], "some": mine}
+
+
+MARKER = "imds-emulator-test/wants-role"
+DEFAULTS = {
+    "failurePolicy": "Fail",
+    "reinvocationPolicy": "IfNeeded",
+    "matchConstraints": {
+        "objectSelector": {"matchLabels": {MARKER: "yes"}},
+        "resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+    },
+    "mutations": [
+        {
+            "patchType": "ApplyConfiguration",
+            "applyConfiguration": {
+                "expression": f"Object{{metadata: Object.metadata{{labels: {{{names.LABEL_ENABLED!r}:"
+                f" {names.LABEL_ENABLED_VALUE!r}}}, annotations: {{{names.ANNOTATION_ROLE_ARN!r}: {APP_ROLE!r}}}}}}}"
+            },
+        }
+    ],
+}
+
+
+def test_label_added_by_others(team: Team, kube: Kube) -> None:
+    """A pod is injected whose label and role another admission step adds before ours has its turn (C17)."""
+    name = f"{team.namespace}-defaults"
+    policy = {"apiVersion": REGISTRATION, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}}
+    if not kube.get(path(REGISTRATION, "MutatingAdmissionPolicy")):
+        pytest.skip("this API server has no MutatingAdmissionPolicy, which plays the other step here")
+    bare = team.pod("bare", label=None, labels={MARKER: "yes"})
+    del bare["metadata"]["annotations"]
+    kube.create({**policy, "spec": DEFAULTS})
+    kube.create({**policy, "kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": name}})
+    try:
+
+        def labelled() -> Object | None:
+            found = kube.create(bare, dry_run=True)
+            return found if names.LABEL_ENABLED in found["metadata"]["labels"] else None
+
+        found = wait_for("a pod labelled by the other step", labelled, 30)
+    finally:
+        kube.delete(path(REGISTRATION, "MutatingAdmissionPolicyBinding", name=name))
+        kube.delete(path(REGISTRATION, "MutatingAdmissionPolicy", name=name))
+    assert found
+    assert containers(found) == [*OURS, "app"]
 
 
 def _namespace(team: Team, suffix: str, **labels: str) -> Team:

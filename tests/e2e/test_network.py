@@ -66,6 +66,17 @@ def test_app_on_80(team: Team) -> None:
 
 
 @runs(_web)
+def test_ipv6(team: Team) -> None:
+    """In a pod that has IPv6 the metadata service answers at fd00:ec2::254 as well."""
+    lines(team, "web", last="asked")
+    web = team.kube.request("GET", path("v1", "Pod", team.namespace, "web"))
+    if not any(":" in each["ip"] for each in web["status"]["podIPs"]):
+        pytest.skip("pods of this cluster have no IPv6")
+
+    assert fetch(team, "web", BASE.replace(names.IMDS_IPV4, f"[{names.IMDS_IPV6}]")) == "app-role"
+
+
+@runs(_web)
 def test_second_run_of_init(team: Team) -> None:
     """The init container works when it is run again, and there is one redirect afterwards (C22)."""
     lines(team, "web", last="asked")

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from emulator import names
-from tests.e2e.answers import ASKED_SECONDS, credentials, last_key, lines
+from tests.e2e.answers import ASKED_SECONDS, credentials, expected_lines, last_key, lines
 from tests.e2e.kube import Object, path
-from tests.e2e.pods import CURL, WAIT, Team, container, runs
+from tests.e2e.pods import BASE, CURL, WAIT, Team, container, runs
+from tests.e2e.release import containers
 
 pytestmark = pytest.mark.usefixtures("running")
 
@@ -123,6 +124,35 @@ def test_dns_policy(team: Team) -> None:
         **DNS,
         "hostAliases": team.sts.host_aliases(),
     }
+
+
+V2 = f"""
+token_url={BASE.partition("/meta-data")[0]}/api/token
+curl -s -m 2 -o /dev/null -w '%{{http_code}}\n' {BASE}/
+token=$(curl -sf -m 2 -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $token_url)
+curl -sf -m 2 -H "X-aws-ec2-metadata-token: $token" {BASE}/
+echo
+"""
+
+
+@runs(lambda team: [team.pod("v2", V2 + WAIT, annotations={names.ANNOTATION_IMDS_VERSION: "v2"})])
+def test_imds_version(team: Team) -> None:
+    """A pod annotated so gets IMDSv2: 401 without a token, the role with one."""
+    assert lines(team, "v2", last="asked") == ["401", "app-role", "asked"]
+
+
+ENV = """
+echo "aws $(aws sts get-caller-identity --query Arn --output text)"
+echo "boto3 $(python3 -c 'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])')"
+"""
+
+
+@runs(lambda team: [team.pod("env", ENV + WAIT, annotations={names.ANNOTATION_REDIRECT: "env"})])
+def test_redirect_by_environment(team: Team) -> None:
+    """A pod annotated so has no init container of ours, and SDKs that know the variable get credentials."""
+    assert lines(team, "env", last="asked") == [*expected_lines(team, "env")[1:], "asked"]
+
+    assert containers(stored(team, "env")) == [names.EMULATOR_CONTAINER, "app"]
 
 
 @runs(lambda team: [team.pod("shared", ASK, shareProcessNamespace=True)])

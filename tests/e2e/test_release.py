@@ -20,15 +20,11 @@ def _scale(chart: Release, replicas: int) -> None:
     chart.kube.request("PATCH", f"{at}/scale", patch, "application/merge-patch+json")
 
 
-def _pods(chart: Release) -> list[str]:
-    return [pod["metadata"]["name"] for pod in chart.kube.pods(chart.namespace, "app.kubernetes.io/name=imds-emulator")]
-
-
 def test_webhook_down(team: Team, chart: Release) -> None:
     """Without its server labelled pods are refused, others created at once, and the server can return (C62, C13)."""
     _scale(chart, 0)
     try:
-        wait_for("no pod of the webhook", lambda: not _pods(chart), 60)
+        wait_for("no pod of the webhook", lambda: not chart.pods(), 60)
 
         for label in (None, "true"):
             assert containers(team.kube.create(team.pod("plain", label=label), dry_run=True)) == ["app"]

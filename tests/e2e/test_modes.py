@@ -1,0 +1,61 @@
+"""The other ways to inject, each by an upgrade of the release: a policy in place of the server, the classic sidecar."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from emulator import names
+from tests.e2e.answers import expected_lines, first_pod, lines
+from tests.e2e.kube import Object, condition, path, wait_for
+from tests.e2e.pods import CLIENTS, WAIT, Team
+from tests.e2e.release import VALUES, Release, containers
+
+pytestmark = [pytest.mark.last, pytest.mark.usefixtures("as_before")]
+
+NATIVE = [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER, "app"]
+POLICY = {"mode": "policy"}
+CLASSIC = {"sidecar": {**VALUES["sidecar"], "mode": "classic"}}
+COMPLETE_SECONDS = 90
+
+
+@pytest.fixture(scope="module")
+def as_before(chart: Release) -> Iterator[None]:
+    """Leave the release as the other tests want it."""
+    yield
+    chart.install(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "webhook"),
+    [("policy", POLICY, False), ("classic", CLASSIC, True), ("classic-policy", {**POLICY, **CLASSIC}, False)],
+)
+def test_mode(team: Team, chart: Release, name: str, changes: dict[str, Any], *, webhook: bool) -> None:
+    """After an upgrade to it, a Deployment gets the role's credentials and a Job gets them and completes (C09)."""
+    chart.install({**VALUES, **changes})
+    wait_for("the webhook's pods, or their end", lambda: bool(chart.pods()) == webhook, 60)
+    found = wait_for("a pod injected in this way", lambda: _dry_run(team, native=name == "policy"), 60)
+    assert sorted(found) == sorted(NATIVE)
+    template = team.template(CLIENTS + WAIT, labels={"app": name})
+    content = {"spec": {"selector": {"matchLabels": {"app": name}}, "template": template}}
+    team.kube.create(team.thing("apps/v1", "Deployment", name, content))
+    job = team.template(CLIENTS, labels={"app": f"{name}-job"}, restartPolicy="Never")
+    team.kube.create(team.thing("batch/v1", "Job", name, {"spec": {"backoffLimit": 0, "template": job}}))
+
+    pod = first_pod(team.kube, team.namespace, f"app={name}")
+    assert lines(team, pod, last="asked") == [*expected_lines(team, pod), "asked"]
+    pod = first_pod(team.kube, team.namespace, f"app={name}-job")
+    assert lines(team, pod) == expected_lines(team, pod)
+    wait_for("Job Complete", lambda: _complete(team, name), COMPLETE_SECONDS)
+
+
+def _dry_run(team: Team, *, native: bool) -> list[str]:
+    """Return the containers of a pod that comes back injected as a native sidecar, or as a classic one."""
+    pod = team.kube.create(team.pod("dry"), dry_run=True)
+    first = [each["name"] for each in pod["spec"]["initContainers"]]
+    return containers(pod) if (names.EMULATOR_CONTAINER in first) == native else []
+
+
+def _complete(team: Team, job: str) -> bool:
+    found: Object | None = team.kube.get(path("batch/v1", "Job", team.namespace, job))
+    return bool(found and condition(found, "Complete"))
