@@ -9,6 +9,11 @@ RUN apt-get update \
 COPY tests/images/stage /build/tests/images/stage
 COPY LICENSE /build/
 COPY src/emulator/*.py /build/src/emulator/
+COPY src/emulator/sidecar /build/src/emulator/sidecar
+COPY src/emulator/redirect /build/src/emulator/redirect
+COPY src/emulator/injection /build/src/emulator/injection
+COPY src/emulator/webhook /build/src/emulator/webhook
+COPY src/emulator/check /build/src/emulator/check
 ARG SOURCE_DATE_EPOCH=0
 # Modules are compiled without columns for tracebacks, which would be in each sidecar's memory.
 RUN cd /build && PYTHONPATH=src:. PYTHONNODEBUGRANGES=1 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \

@@ -10,17 +10,17 @@ import sys
 
 # command -> (module, one line for the list)
 IN_IMAGES = {
-    "serve": ("emulator.serve", "serve credentials to the pod (the sidecar)"),
-    "redirect": ("emulator.redirect", "lead 169.254.169.254:80 to the sidecar (the init container)"),
-    "hold": ("emulator.hold", "hold the app back until the sidecar is started (before Kubernetes 1.29)"),
-    "webhook": ("emulator.webhook", "inject labelled pods at admission"),
-    "probe": ("emulator.probe", "prove an installation from inside the cluster (helm test)"),
+    "serve": ("emulator.sidecar.serve", "serve credentials to the pod (the sidecar)"),
+    "redirect": ("emulator.redirect.command", "lead 169.254.169.254:80 to the sidecar (the init container)"),
+    "hold": ("emulator.sidecar.hold", "hold the app back until the sidecar is started (before Kubernetes 1.29)"),
+    "webhook": ("emulator.webhook.command", "inject labelled pods at admission"),
+    "probe": ("emulator.check.probe", "prove an installation from inside the cluster (helm test)"),
 }
 COMMANDS = IN_IMAGES | {
-    "inject": ("emulator.inject", "print manifests injected, for clusters where nothing is installed"),
-    "check": ("emulator.check", "tell why a cluster or a pod gets no credentials"),
-    "trust-policy": ("emulator.trust_policy", "print the IAM trust policy for a service account"),
-    "render": ("emulator.render", "write chart and kustomize files from the templates (build time)"),
+    "inject": ("emulator.inject.command", "print manifests injected, for clusters where nothing is installed"),
+    "check": ("emulator.check.command", "tell why a cluster or a pod gets no credentials"),
+    "trust-policy": ("emulator.check.trust_policy", "print the IAM trust policy for a service account"),
+    "render": ("emulator.render.command", "write chart and kustomize files from the templates (build time)"),
 }
 
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf
+from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
 from tests.tools import golang
 from tests.webhook.fake_api import FakeApi
 from tests.webhook.running import admit, connect, environment, free_ports, pod, review, running, wait_for

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from emulator import __version__, injection, render
-from emulator.render_kustomize import Kustomize
-from emulator.render_values import table
+from emulator import __version__
+from emulator.injection import steps as injection
+from emulator.render import command as render
+from emulator.render.kustomize import Kustomize
+from emulator.render.values import table
 from tests.chart.rendering import CHART, objects, one
 
 if TYPE_CHECKING:

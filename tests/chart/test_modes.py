@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emulator import cel, names
+from emulator import names
+from emulator.injection import cel
 from tests.chart.rendering import CHART, HelmError, objects, one, template
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from emulator import __version__, inject
+from emulator import __version__
+from emulator.inject import command as inject
 from tests.kustomize.building import ROOT, build_from, kubectl_kustomize, kustomize, objects, one
 from tests.kustomize.workloads import COMPONENTS, by_name, consumer, enabled, injected, row_of, template_of
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import yaml
 
-from emulator import names, patch
-from emulator.facts import Facts
-from emulator.render_components import WORKLOADS, Workload
+from emulator import names
+from emulator.injection import patch
+from emulator.injection.facts import Facts
+from emulator.render.components import WORKLOADS, Workload
 from tests.kustomize.building import ROOT, Object
 
 ROLE = "arn:aws:iam::123456789012:role/app-role"

@@ -268,7 +268,9 @@ def until_waiting(pid: int, seconds: float = 30) -> None:
 def test_lock_held_for_good(pod: Pod, path_with: Callable[..., str], tmp_path: Path) -> None:
     """A lock that is never let go ends in a line that says so, not in a pod that waits without a word."""
     lock = tmp_path / "xtables.lock"
-    code = "from emulator import iptables, redirect; iptables.LOCK_SECONDS = 1; raise SystemExit(redirect.main([]))"
+    code = (
+        "from emulator.redirect import command, iptables; iptables.LOCK_SECONDS = 1; raise SystemExit(command.main([]))"
+    )
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         result = pod.run(sys.executable, "-c", code, PATH=path_with("legacy"), XTABLES_LOCKFILE=str(lock))

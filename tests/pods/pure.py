@@ -1,4 +1,4 @@
-"""The shortest way through the injection: a review into `emulator.admission`, its patch onto the pod.
+"""The shortest way through the injection: a review into `emulator.injection.admission`, its patch onto the pod.
 
 Goes in: a case. Comes out: the outcome.
 """
@@ -10,7 +10,7 @@ import copy
 import json
 from typing import Any
 
-from emulator import admission, patch
+from emulator.injection import admission, patch
 from tests.pods.cases import Case, Outcome
 
 

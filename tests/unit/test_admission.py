@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from emulator import admission
+from emulator.injection import admission
 from tests.pods.cases import Case, cases
 
 Object = dict[str, Any]

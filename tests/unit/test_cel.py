@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-from emulator import cel
-from emulator.facts import QUESTIONS
-from emulator.injection import PARAMETERS
+from emulator.injection import cel
+from emulator.injection.facts import QUESTIONS
+from emulator.injection.steps import PARAMETERS
 
 POLICIES = {
     "mutation": (cel.mutation_variables(), [{"expression": cel.mutation()}]),

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from emulator.certificates import (
+from emulator.webhook.certificates import (
     BACKDATE,
     certificate_pem,
     is_issued_by,
@@ -24,7 +24,7 @@ from emulator.certificates import (
     renewal_time,
     write_bundle,
 )
-from emulator.tls import distrust, server_context
+from emulator.webhook.tls import distrust, server_context
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR, MONTH = timedelta(days=365), timedelta(days=30)

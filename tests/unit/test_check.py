@@ -12,9 +12,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from emulator import check, check_cluster, check_pod, names
-from emulator.cluster_client import Unreadable
-from emulator.findings import Finding, as_text, failed, ok
+from emulator import names
+from emulator.check import cluster as check_cluster
+from emulator.check import command as check
+from emulator.check import pod as check_pod
+from emulator.check.cluster_client import Unreadable
+from emulator.check.findings import Finding, as_text, failed, ok
 
 ARN = "arn:aws:iam::123456789012:role/app-role"
 POD_PATH = "/api/v1/namespaces/team-a/pods/app"

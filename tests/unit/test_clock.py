@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.clock import Clock
+from emulator.sidecar.clock import Clock
 
 
 class Hands:

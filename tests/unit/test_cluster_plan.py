@@ -4,6 +4,7 @@ import ipaddress
 import itertools
 import json
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -11,6 +12,9 @@ import yaml
 from tests.cluster import apiserver, plan
 from tests.cluster.addresses import addresses
 from tests.tools.progress import StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TEXTS = plan.configuration(addresses(1), "/imds-emulator-x", "/cni")
 
@@ -22,13 +26,12 @@ def test_options_are_spelled_as_go_reads_them() -> None:
 
 def test_every_configuration_file_can_be_parsed() -> None:
     """No placeholder is left, and each file is in the language that its name says."""
-    parsed = {
-        name: {"toml": tomllib.loads, "yaml": lambda text: list(yaml.safe_load_all(text)), "conflist": json.loads}[
-            kind
-        ](text)
-        for name, text in _TEXTS.items()
-        if (kind := name.rpartition(".")[2]) != "conf"
+    parsers: dict[str, Callable[[str], object]] = {
+        "toml": tomllib.loads,
+        "yaml": lambda text: list(yaml.safe_load_all(text)),
+        "conflist": json.loads,
     }
+    parsed = {name: parsers[kind](text) for name, text in _TEXTS.items() if (kind := name.rpartition(".")[2]) != "conf"}
 
     assert {"containerd.toml", "kubelet.yaml", "kube-proxy.yaml", "cni/pods.conflist", "manifests/coredns.yaml"} == set(
         parsed
@@ -45,7 +48,7 @@ def test_clusters_share_no_address() -> None:
         for network in (*at.pods, *at.services, f"{at.host[0]}/32", f"{at.node[0]}/32", f"{at.host[1]}/128")
     ]
 
-    assert [] == [pair for pair in itertools.combinations(networks, 2) if pair[0].overlaps(pair[1])]  # type: ignore[arg-type]
+    assert [] == [pair for pair in itertools.combinations(networks, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_the_well_known_services_are_in_the_service_range() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.conversation import OUTPUT_LIMIT, Answering, Conversation
-from emulator.wire import Request, Response
+from emulator.sidecar.conversation import OUTPUT_LIMIT, Answering, Conversation
+from emulator.sidecar.wire import Request, Response
 
 NOW = 1_795_597_200.0
 REQUESTS = [

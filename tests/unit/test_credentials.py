@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.credentials import Credentials, Failure, Lifecycle, expiry_on_this_clock
+from emulator.sidecar.credentials import Credentials, Failure, Lifecycle, expiry_on_this_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

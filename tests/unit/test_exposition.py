@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from emulator.exposition import TABLE, metrics_text
-from emulator.metrics import Metrics
+from emulator.sidecar.exposition import TABLE, metrics_text
+from emulator.sidecar.metrics import Metrics
 
 EMPTY = """\
 # HELP imds_emulator_requests_total Answers on the credential port, by HTTP status.

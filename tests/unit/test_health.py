@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.credentials import Credentials, Failure, Lifecycle
-from emulator.health import respond
-from emulator.metrics import Metrics
-from emulator.wire import parse
+from emulator.sidecar.credentials import Credentials, Failure, Lifecycle
+from emulator.sidecar.health import respond
+from emulator.sidecar.metrics import Metrics
+from emulator.sidecar.wire import parse
 
 NOW = 1_795_597_200.0
 STARTUP_UNTIL = NOW + 60

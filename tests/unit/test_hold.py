@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator import hold, names
+from emulator import names
+from emulator.sidecar import hold
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from emulator.certificates import make_authority, make_leaf, renewal_time
-from emulator.holdings import (
+from emulator.webhook.certificates import make_authority, make_leaf, renewal_time
+from emulator.webhook.holdings import (
     Holdings,
     Plan,
     add_authority,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.http1 import BODY_BYTES, HEAD_BYTES, BadRequest, Head, Response, encode, read_head
+from emulator.webhook.http1 import BODY_BYTES, HEAD_BYTES, BadRequest, Head, Response, encode, read_head
 
 POST = "POST /mutate?timeout=5s HTTP/1.1\r\nHost: a\r\n"
 

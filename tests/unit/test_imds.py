@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from emulator.credentials import Credentials, Failure
-from emulator.imds import Service, error_response, is_version, respond
-from emulator.tokens import Tokens
-from emulator.wire import Response, parse
+from emulator.sidecar.credentials import Credentials, Failure
+from emulator.sidecar.imds import Service, error_response, is_version, respond
+from emulator.sidecar.tokens import Tokens
+from emulator.sidecar.wire import Response, parse
 
 NOW = 1_795_597_200.5  # 2026-11-25T09:00:00Z
 KEYS = Credentials("ASIAEXAMPLE", "secret/+", "token/+==", NOW + 3600, NOW)
@@ -66,7 +66,7 @@ def ask(
     ],
 )
 def test_role_list(path: str) -> None:
-    """R7, R9, R10: the role's bare name, with or without slash, doubled ones, any version, any query (C32, C36, C40)."""
+    """R7, R9, R10: the role's bare name, with or without slashes, of any version, any query (C32, C36, C40)."""
     expected = (200, {"Server": "EC2ws", "Content-Type": "text/plain", "Content-Length": "8"}, "app-role")
 
     assert expected == ask(make_service(), path)

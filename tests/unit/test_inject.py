@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from emulator import inject, names
-from emulator.injection import PARAMETERS as KEYS
+from emulator import names
+from emulator.inject import command as inject
+from emulator.injection.steps import PARAMETERS as KEYS
 from tests.pods.cases import DIRECTORY, PARAMETERS, Case, cases, recorded
 
 if TYPE_CHECKING:

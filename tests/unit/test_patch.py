@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator import names, patch
-from emulator.facts import Facts
-from emulator.recognition import OUR_CONTAINERS, OUR_VOLUMES
+from emulator import names
+from emulator.injection import patch
+from emulator.injection.facts import Facts
+from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from tests.pods.cases import PARAMETERS, Case, cases
 
 Object = dict[str, Any]

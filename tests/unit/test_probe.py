@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from emulator import probe
-from emulator.findings import Finding
-from emulator.probe import CREDENTIALS
+from emulator.check import probe
+from emulator.check.findings import Finding
+from emulator.check.probe import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from emulator.proxy import connect_request, is_exempt
+from emulator.sidecar.proxy import connect_request, is_exempt
 
 STS = "sts.eu-west-1.amazonaws.com"
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator import network, redirect
-from emulator.iptables import IPV4, IPV6, Family, Iptables, IptablesError, fault, restore_input, rule
+from emulator.redirect import command as redirect
+from emulator.redirect import network
+from emulator.redirect.iptables import IPV4, IPV6, Family, Iptables, IptablesError, fault, restore_input, rule
 from emulator.settings import SettingsError, redirect_settings
 
 if TYPE_CHECKING:

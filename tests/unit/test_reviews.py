@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.http1 import Request, Response
-from emulator.kubeapi import ApiError, KubeApi
-from emulator.namespaces import Namespaces
-from emulator.reviews import Reviews, has_native_sidecars, read_review, who
-from emulator.webhook_metrics import WebhookMetrics
+from emulator.webhook.http1 import Request, Response
+from emulator.webhook.kubeapi import ApiError, KubeApi
+from emulator.webhook.metrics import WebhookMetrics
+from emulator.webhook.namespaces import Namespaces
+from emulator.webhook.reviews import Reviews, has_native_sidecars, read_review, who
 from tests.webhook.running import PARAMETERS, ROLE, pod, review
 
 ALLOWED_ROLES = "imds-emulator/allowed-roles"

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
-from emulator.kubeapi import ApiError, KubeApi
-from emulator.rotation import MountedCertificate, OwnCertificate, Rotation
-from emulator.tls import distrust
-from emulator.webhook_settings import WebhookSettings
+from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
+from emulator.webhook.kubeapi import ApiError, KubeApi
+from emulator.webhook.rotation import MountedCertificate, OwnCertificate, Rotation
+from emulator.webhook.settings import WebhookSettings
+from emulator.webhook.tls import distrust
 from tests.webhook.fake_api import CONFIGURATION, SECRET, Store, configuration
 
 POLL = 10.0

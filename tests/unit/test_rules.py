@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator import judgement, rules
 from emulator.arn import parse_role_arn
-from emulator.facts import Facts
-from emulator.globs import glob_matches
+from emulator.injection import judgement, rules
+from emulator.injection.facts import Facts
+from emulator.injection.globs import glob_matches
 from emulator.names import ANNOTATION_ROLE_ARN
 from tests.pods.cases import PARAMETERS, Case, cases
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.credentials import Failure
-from emulator.sts import MESSAGE_LIMIT, Grant, clean, form, read_answer, read_outcome, request
+from emulator.sidecar.credentials import Failure
+from emulator.sidecar.sts import MESSAGE_LIMIT, Grant, clean, form, read_answer, read_outcome, request
 from tests.wire.stub_sts import error, grant
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"

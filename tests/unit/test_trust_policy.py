@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emulator import trust_policy
+from emulator.check import trust_policy
 
 ISSUER = "oidc.example.com/clusters/a"
 

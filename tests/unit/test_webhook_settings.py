@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emulator.parameters import read_parameters
+from emulator.injection.parameters import read_parameters
 from emulator.settings import SettingsError
-from emulator.webhook_settings import WebhookSettings, webhook_settings
+from emulator.webhook.settings import WebhookSettings, webhook_settings
 from tests.webhook.running import PARAMETERS, parameters
 
 

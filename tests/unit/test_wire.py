@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.wire import (
+from emulator.sidecar.wire import (
     BODY_LIMIT,
     HEAD_LIMIT,
     SEEN_LIMIT,

@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf
-from emulator.tls import server_context
+from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
+from emulator.webhook.tls import server_context
 
 if TYPE_CHECKING:
     from pathlib import Path

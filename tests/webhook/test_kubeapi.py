@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.kubeapi import ApiError, KubeApi
+from emulator.webhook.kubeapi import ApiError, KubeApi
 from tests.webhook.fake_api import CONFIGURATION, SECRET, TOKEN, FakeApi
 from tests.webhook.running import free_ports
 

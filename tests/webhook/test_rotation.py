@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
+from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
 from tests.webhook.fake_api import CONFIGURATION, SECRET, configuration
 from tests.webhook.running import (
     admit,
@@ -26,7 +26,7 @@ from tests.webhook.traffic import Traffic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emulator.certificates import Pair
+    from emulator.webhook.certificates import Pair
     from tests.webhook.fake_api import FakeApi
 
 NAME = "injector.ns.svc"

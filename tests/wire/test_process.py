@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator import serve
+from emulator.sidecar import serve
 from tests.wire.process import CREDENTIALS, LIST, MAIN, Client, wait_until
 from tests.wire.stub_sts import Reply, error, grant
 
@@ -21,9 +21,15 @@ if TYPE_CHECKING:
     from tests.wire.conftest import World
 
 HEAVY = {"asyncio", "dataclasses", "enum", "json", "logging", "os", "re", "socket", "ssl", "threading", "typing"}
-START_ONLY = {"emulator.arn", "emulator.partitions", "emulator.settings", "emulator.sockets"}
-CHILD_ONLY = {"_ssl", "emulator.fetch", "emulator.proxy", "emulator.sts", "emulator.tls_client"}
-ASKED_FOR_ONLY = {"emulator.exposition", "emulator.tokens"}
+START_ONLY = {"emulator.arn", "emulator.partitions", "emulator.settings", "emulator.sidecar.sockets"}
+CHILD_ONLY = {
+    "_ssl",
+    "emulator.sidecar.fetch",
+    "emulator.sidecar.proxy",
+    "emulator.sidecar.sts",
+    "emulator.sidecar.tls_client",
+}
+ASKED_FOR_ONLY = {"emulator.sidecar.exposition", "emulator.sidecar.tokens"}
 
 
 def test_what_is_loaded(world: World) -> None:
@@ -34,7 +40,7 @@ def test_what_is_loaded(world: World) -> None:
     wait_until(lambda: "modules: " in emulator.log(), "the list of modules")
     loaded = set(emulator.log().partition("modules: ")[2].split("\n")[0].split())
 
-    assert {"emulator.sidecar", "emulator.server"} <= loaded
+    assert {"emulator.sidecar.service", "emulator.sidecar.server"} <= loaded
     assert set() == loaded & (HEAVY | START_ONLY | CHILD_ONLY | ASKED_FOR_ONLY)
 
 

@@ -1,0 +1,1 @@
+"""What an operator asks: why are there no credentials, and what must IAM know?"""

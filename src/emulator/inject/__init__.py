@@ -1,0 +1,1 @@
+"""`imds-emulator inject`: manifests in, injected manifests out."""

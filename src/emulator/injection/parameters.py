@@ -1,0 +1,76 @@
+"""The parameters of the injection, as a ConfigMap is mounted: a file for each key.
+
+Goes in: a directory, which the kubelet exchanges as a whole behind one symbolic link.
+Comes out: the texts by key, checked where a wrong one would break the injection; or SettingsError that names the key.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator import names
+from emulator.injection.steps import PARAMETERS
+from emulator.settings import (
+    DURATION_SECONDS,
+    PORTS,
+    STARTUP_SECONDS,
+    SettingsError,
+    choice,
+    integer,
+    required,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TOKEN_SECONDS = (600, 2**32)  # Kubernetes API, ServiceAccountTokenProjection, expirationSeconds
+BOOLEANS = ("true", "false")
+
+NUMBERS = {
+    "port": PORTS,
+    "healthPort": PORTS,
+    "tokenExpirationSeconds": TOKEN_SECONDS,
+    "durationSeconds": DURATION_SECONDS,
+    "startupSeconds": STARTUP_SECONDS,
+}
+CHOICES = {
+    "sidecarMode": ("auto", "native", "classic"),
+    "redirectMode": names.REDIRECT_MODES,
+    "imdsVersion": names.IMDS_VERSIONS,
+    "useFipsEndpoint": BOOLEANS,
+    "appRegion": BOOLEANS,
+    "allowedRolesMode": ("off", "audit", "enforce"),
+}
+NEEDED = ("emulatorImage", "redirectImage", "tokenAudience", *NUMBERS, *CHOICES)
+
+
+def read_parameters(directory: Path) -> Mapping[str, str]:
+    """Return all parameters; raises SettingsError if one is missing, can't be read or can't be right."""
+    parameters = {}
+    for key in PARAMETERS:
+        try:
+            parameters[key] = (directory / key).read_text()
+        except FileNotFoundError:
+            raise _error(directory, f"there is no {key}: add the key to the ConfigMap") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise _error(directory, f"{key} can't be read: {error}") from None
+    try:
+        check_parameters(parameters)
+    except SettingsError as error:
+        raise _error(directory, str(error)) from None
+    return parameters
+
+
+def check_parameters(parameters: Mapping[str, str]) -> None:
+    """Raise SettingsError for the first parameter that can't be right."""
+    for key in NEEDED:
+        required(parameters, key, "set it in the ConfigMap")
+    for key, bounds in NUMBERS.items():
+        integer(parameters, key, 0, bounds)
+    for key, choices in CHOICES.items():
+        choice(parameters, key, "", choices)
+
+
+def _error(directory: Path, message: str) -> SettingsError:
+    return SettingsError(f"{names.ENV_PARAMETERS}={str(directory)!r}: {message}")

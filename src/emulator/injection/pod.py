@@ -1,0 +1,156 @@
+"""What a pod is: each question that rules and injection ask of it, once in Python and, beside it, in CEL.
+
+Goes in: a v1 Pod as decoded JSON.
+Comes out: `Pod`, the answers as attributes; and their CEL, which `facts` completes.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from emulator import names
+from emulator.arn import ROLE_ARN_PATTERN
+from emulator.injection.cel_text import annotation, text, texts
+from emulator.injection.json_values import at, maps
+from emulator.injection.recognition import (
+    IS_EMULATOR,
+    IS_REDIRECT,
+    IS_TOKEN_VOLUME,
+    OUR_CONTAINERS,
+    is_emulator,
+    is_redirect,
+    is_token_volume,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    T = TypeVar("T")
+
+Object = dict[str, Any]
+
+MIRROR_ANNOTATION = "kubernetes.io/config.mirror"  # what the kubelet puts on the API object of a static pod
+OS_LABELS = ("kubernetes.io/os", "beta.kubernetes.io/os")
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+
+# Fact -> CEL over object, params, namespaceObject and the facts above it (`variables.NAME`).
+VARIABLES: dict[str, str] = {}
+
+
+def fact(cel: str) -> Callable[[Callable[[Any], T]], cached_property[T]]:
+    """Give a question its CEL text."""
+
+    def register(method: Callable[[Any], T]) -> cached_property[T]:
+        VARIABLES[method.__name__] = cel
+        return cached_property(method)
+
+    return register
+
+
+class Pod:
+    """One pod, or the template of one."""
+
+    def __init__(self, pod: Object) -> None:
+        self.spec: Object = pod.get("spec") or {}
+        self.metadata: Object = pod.get("metadata") or {}
+
+    @fact(f"object.metadata.?labels[?{text(names.LABEL_ENABLED)}].orValue('')")
+    def label(self) -> str:
+        """The label's value."""
+        return at(self.metadata, "labels", names.LABEL_ENABLED) or ""
+
+    @fact("object.metadata.?annotations.orValue({})")
+    def annotations(self) -> Mapping[str, str]:
+        """The pod's annotations."""
+        return self.metadata.get("annotations") or {}
+
+    @fact(rf"{annotation(names.ANNOTATION_ROLE_ARN)}.find(r'(?s)[^ \t\r\n](?:.*[^ \t\r\n])?')")
+    def role_arn(self) -> str:
+        """The role's ARN without the white space that YAML block text leaves around it."""
+        return (self.annotations.get(names.ANNOTATION_ROLE_ARN) or "").strip(" \t\r\n")
+
+    @fact(f"variables.role_arn.matches({text(ROLE_ARN_PATTERN)}) ? variables.role_arn.split(':')[1] : ''")
+    def partition(self) -> str:
+        """The ARN's partition; '' when the ARN is none."""
+        return self.role_arn.split(":")[1] if re.fullmatch(ROLE_ARN_PATTERN, self.role_arn) else ""
+
+    @fact("object.spec.?initContainers.orValue([])")
+    def init_containers(self) -> list[Object]:
+        """All init containers."""
+        return maps(self.spec, "initContainers")
+
+    @fact("object.spec.?containers.orValue([])")
+    def main_containers(self) -> list[Object]:
+        """All containers but the init containers."""
+        return maps(self.spec, "containers")
+
+    @fact("variables.init_containers + variables.main_containers")
+    def containers(self) -> list[Object]:
+        """All of both kinds."""
+        return self.init_containers + self.main_containers
+
+    @fact(f"variables.containers.filter(c, !(c.name in {texts(OUR_CONTAINERS)}))")
+    def others(self) -> list[Object]:
+        """The containers that are not named as ours."""
+        return [c for c in self.containers if c.get("name") not in OUR_CONTAINERS]
+
+    @fact("object.spec.?volumes.orValue([])")
+    def volumes(self) -> list[Object]:
+        """All volumes."""
+        return maps(self.spec, "volumes")
+
+    @fact("variables.main_containers.map(c, string(c.name))[0]")
+    def first_container(self) -> str:
+        """The name of the pod's own first container."""
+        return str(self.main_containers[0]["name"])
+
+    @fact(f"!({text(DEFAULT_CONTAINER)} in variables.annotations)")
+    def no_default_container(self) -> bool:
+        """Has nobody said which container kubectl means?"""
+        return DEFAULT_CONTAINER not in self.annotations
+
+    @fact("object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job')")
+    def job(self) -> bool:
+        """Is the pod a Job's?"""
+        return any(owner.get("kind") == "Job" for owner in maps(self.metadata, "ownerReferences"))
+
+    @fact("object.spec.?securityContext.?appArmorProfile.?type.orValue('') == 'Localhost'")
+    def own_apparmor(self) -> bool:
+        """Has the pod an AppArmor profile of its own?"""
+        return bool(at(self.spec, "securityContext", "appArmorProfile", "type") == "Localhost")
+
+    @fact(
+        "object.spec.?os.?name.orValue('') == 'windows' ? 'spec.os.name'"
+        f" : {texts(OS_LABELS)}.exists(k, object.spec.?nodeSelector[?k].orValue('') == 'windows')"
+        " ? 'spec.nodeSelector' : ''"
+    )
+    def windows(self) -> str:
+        """What asks for Windows, '' if nothing does."""
+        if at(self.spec, "os", "name") == "windows":
+            return "spec.os.name"
+        selected = [at(self.spec, "nodeSelector", key) for key in OS_LABELS]
+        return "spec.nodeSelector" if "windows" in selected else ""
+
+    @fact(
+        f"(variables.init_containers.exists(c, {IS_EMULATOR}\n && c.?restartPolicy.orValue('') == 'Always')"
+        f"\n || variables.main_containers.exists(c, {IS_EMULATOR}))"
+        f"\n && variables.containers.exists_one(c, c.name == {text(names.EMULATOR_CONTAINER)})"
+        f"\n && variables.volumes.exists(v, {IS_TOKEN_VOLUME})"
+    )
+    def has_emulator(self) -> bool:
+        """Is the emulator there, of whatever image and settings, with its token and its role?"""
+        named = [c for c in self.containers if c.get("name") == names.EMULATOR_CONTAINER]
+        right = [c for c in self.init_containers if is_emulator(c) and c.get("restartPolicy") == "Always"]
+        right += [c for c in self.main_containers if is_emulator(c)]
+        return len(named) == len(right) == 1 and any(is_token_volume(v) for v in self.volumes)
+
+    @fact(
+        f"variables.init_containers.exists(c, {IS_REDIRECT})"
+        f"\n && variables.containers.exists_one(c, c.name == {text(names.REDIRECT_CONTAINER)})"
+    )
+    def has_redirect(self) -> bool:
+        """Is the init container there, of whatever image and settings?"""
+        named = [c for c in self.containers if c.get("name") == names.REDIRECT_CONTAINER]
+        return len(named) == 1 and named[0] in self.init_containers and is_redirect(named[0])

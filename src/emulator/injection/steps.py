@@ -1,0 +1,240 @@
+"""What is added to a pod: said here once, as data. `patch` reads it for the webhook, `cel` prints it for a policy.
+
+Goes in: nothing. Comes out: `PARAMETERS`, the settings of an installation, and `STEPS`, additions in the order in
+which they are made. A step's `when` names facts that must all hold; a value is a tree of dict, list and constants
+with the nodes below as leaves. No text of a pod's owner is in it: that travels by the downward API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator import names
+from emulator.injection.nodes import (
+    Add,
+    AddNames,
+    AddVariables,
+    Ensure,
+    EnsureVariables,
+    Fact,
+    Joined,
+    Number,
+    Param,
+    Part,
+    When,
+)
+from emulator.injection.pod import DEFAULT_CONTAINER
+from emulator.injection.recognition import EMULATOR_ARGS, REDIRECT_ARGS
+
+# Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
+PARAMETERS = {
+    "emulatorImage": "image of the sidecar",
+    "redirectImage": "image of the init container",
+    "imagePullPolicy": "Always, IfNotPresent or Never; empty for the API server's default",
+    "redirectImagePullPolicy": "likewise",
+    "imagePullSecrets": "names of Secrets in the pod's namespace, by commas",
+    "sidecarMode": "auto, native or classic; auto goes by the version of the API server",
+    "redirectMode": "iptables or env, for pods without the annotation imds-emulator/redirect",
+    "imdsVersion": "v1, v1-and-v2 or v2, for pods without the annotation imds-emulator/imds-version",
+    "port": "credential port, on the pod's loopback",
+    "healthPort": "port of probes and metrics",
+    "region": "region of the STS endpoint, for pods without the annotation imds-emulator/region; may be empty",
+    "stsEndpoint": "URL in place of the regional STS endpoint; may be empty",
+    "useFipsEndpoint": "true or false",
+    "caBundleConfigMap": "ConfigMap in the pod's namespace whose ca.crt is trusted too; may be empty",
+    "httpsProxy": "proxy for the calls of STS; may be empty",
+    "noProxy": "hosts that need no proxy; may be empty",
+    "tokenAudience": "audience of the projected token",
+    "tokenExpirationSeconds": "its life, 600 at least",
+    "durationSeconds": "life of the credentials, 900 to 43200",
+    "startupSeconds": "how long the app may be held back while there are no credentials yet",
+    "appRegion": "true or false: give the app's containers a region, for pods without imds-emulator/app-region",
+    "allowedRolesMode": "off, audit or enforce",
+    "allowedRoles": "globs on the role ARN, by commas, for namespaces without imds-emulator/allowed-roles",
+    "emulatorCpuRequest": "quantity; empty for none, as the seven below",
+    "emulatorCpuLimit": "",
+    "emulatorMemoryRequest": "",
+    "emulatorMemoryLimit": "",
+    "redirectCpuRequest": "",
+    "redirectCpuLimit": "",
+    "redirectMemoryRequest": "",
+    "redirectMemoryLimit": "",
+}
+
+LONGEST_GRACE_SECONDS = "86400"
+
+
+def _given(key: str) -> When:
+    return When(Param(key), Param(key))
+
+
+def _variable(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - a tree of nodes
+    return {"name": name, "value": value}
+
+
+def _optional_variable(name: str, key: str) -> When:
+    return When(Param(key), _variable(name, Param(key)))
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def _annotation_field(name: str, annotation: str) -> dict[str, Any]:
+    # The value is "" for a pod without the annotation.
+    return _field(name, f"metadata.annotations['{annotation}']")
+
+
+def _resources(container: str) -> dict[str, Any]:
+    return {
+        "requests": {"cpu": _given(f"{container}CpuRequest"), "memory": _given(f"{container}MemoryRequest")},
+        "limits": {"cpu": _given(f"{container}CpuLimit"), "memory": _given(f"{container}MemoryLimit")},
+    }
+
+
+def _security_context(uid: int, gid: int, capabilities: dict[str, list[str]]) -> dict[str, Any]:
+    """All of it is stated, so that nothing of the pod's own securityContext applies."""
+    return {
+        "runAsUser": uid,
+        "runAsGroup": gid,
+        "runAsNonRoot": uid != 0,
+        "privileged": False,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": capabilities,
+        "seccompProfile": {"type": "RuntimeDefault"},
+        # Only against a profile for the app: on a node without AppArmor this would keep the pod from starting.
+        "appArmorProfile": When(Fact("own_apparmor"), {"type": "RuntimeDefault"}),
+    }
+
+
+def _probe(path: str, period_seconds: int, timeout_seconds: int, failure_threshold: int | Number) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": Number("healthPort")},
+        "periodSeconds": period_seconds,
+        "timeoutSeconds": timeout_seconds,
+        "failureThreshold": failure_threshold,
+    }
+
+
+# The ServiceAccount admission plugin mounts the API token into every container that mounts nothing there itself.
+# No emptyDir: kubectl drain and the cluster autoscaler take a pod that has one for one with data to lose.
+NO_API_TOKEN = {"name": names.EMPTY_VOLUME, "mountPath": names.SERVICE_ACCOUNT_DIRECTORY, "readOnly": True}
+EMPTY_VOLUME: dict[str, Any] = {"name": names.EMPTY_VOLUME, "downwardAPI": {"items": []}}
+
+# No defaultMode, so 0644. The kubelet makes that 0640 and the pod's fsGroup where it has one, 0600 and the user where
+# all containers run as one user. The emulator can read the token in each case; with a stricter mode it could not.
+TOKEN_VOLUME = {
+    "name": names.TOKEN_VOLUME,
+    "projected": {
+        "sources": [
+            {
+                "serviceAccountToken": {
+                    "audience": Param("tokenAudience"),
+                    "expirationSeconds": Number("tokenExpirationSeconds"),
+                    "path": names.TOKEN_FILE,
+                }
+            },
+            When(
+                Param("caBundleConfigMap"),
+                {
+                    "configMap": {
+                        "name": Param("caBundleConfigMap"),
+                        "items": [{"key": names.CA_BUNDLE_FILE, "path": names.CA_BUNDLE_FILE}],
+                    }
+                },
+            ),
+        ]
+    },
+}
+
+REDIRECT = {
+    "name": names.REDIRECT_CONTAINER,
+    "image": Param("redirectImage"),
+    "imagePullPolicy": _given("redirectImagePullPolicy"),
+    "args": REDIRECT_ARGS,
+    "env": [_variable(names.ENV_PORT, Param("port"))],
+    "resources": _resources("redirect"),
+    "securityContext": _security_context(0, 0, {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}),
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+    "volumeMounts": [NO_API_TOKEN],
+}
+
+EMULATOR = {
+    "name": names.EMULATOR_CONTAINER,
+    "image": Param("emulatorImage"),
+    "imagePullPolicy": _given("imagePullPolicy"),
+    "restartPolicy": When(Fact("native"), "Always"),
+    "args": EMULATOR_ARGS,
+    "env": [
+        _annotation_field(names.ENV_ROLE_ARN, names.ANNOTATION_ROLE_ARN),
+        _variable(names.ENV_TOKEN_FILE, f"{names.TOKEN_DIRECTORY}/{names.TOKEN_FILE}"),
+        _field(names.ENV_POD_NAME, "metadata.name"),
+        _field(names.ENV_POD_NAMESPACE, "metadata.namespace"),
+        _optional_variable(names.ENV_REGION, "region"),
+        _annotation_field(names.ENV_POD_REGION, names.ANNOTATION_REGION),
+        _optional_variable(names.ENV_STS_ENDPOINT, "stsEndpoint"),
+        _variable(names.ENV_USE_FIPS, Param("useFipsEndpoint")),
+        When(
+            Param("caBundleConfigMap"),
+            _variable(names.ENV_CA_BUNDLE, f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"),
+        ),
+        _optional_variable(names.ENV_HTTPS_PROXY, "httpsProxy"),
+        _optional_variable(names.ENV_NO_PROXY, "noProxy"),
+        _variable(names.ENV_PORT, Param("port")),
+        _variable(names.ENV_HEALTH_PORT, Param("healthPort")),
+        _variable(names.ENV_IMDS_VERSION, Param("imdsVersion")),
+        _annotation_field(names.ENV_POD_IMDS_VERSION, names.ANNOTATION_IMDS_VERSION),
+        _variable(names.ENV_DURATION_SECONDS, Param("durationSeconds")),
+        _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
+        # An ordinary container gets SIGTERM together with the app's; the kubelet ends both at the grace period's end.
+        When(Fact("classic"), _variable(names.ENV_SERVE_AFTER_SIGTERM_SECONDS, LONGEST_GRACE_SECONDS)),
+        When(Fact("ends_with_app"), _variable(names.ENV_END_WITH_APP_SECONDS, Fact("end_with_app_seconds"))),
+    ],
+    "lifecycle": When(Fact("classic"), {"postStart": {"exec": {"command": ["imds-emulator", "hold"]}}}),
+    "startupProbe": _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=names.STARTUP_MARGIN_SECONDS)),
+    "readinessProbe": _probe(names.READY_PATH, 10, 5, 3),
+    "livenessProbe": _probe(names.LIVE_PATH, 10, 5, 3),
+    "resources": _resources("emulator"),
+    "securityContext": _security_context(names.EMULATOR_UID, names.EMULATOR_GID, {"drop": ["ALL"]}),
+    "terminationMessagePolicy": "FallbackToLogsOnError",
+    "volumeMounts": [
+        {"name": names.TOKEN_VOLUME, "mountPath": names.TOKEN_DIRECTORY, "readOnly": True},
+        NO_API_TOKEN,
+    ],
+}
+
+# What is added as a whole.
+PARTS = {"token_volume": TOKEN_VOLUME, "empty_volume": EMPTY_VOLUME, "emulator": EMULATOR, "redirect": REDIRECT}
+
+# A container that sets one of the regions itself gets neither: SDKs differ in which of them they prefer.
+_VARIABLES = (
+    AddVariables({names.ENV_SERVICE_ENDPOINT: Joined("http://127.0.0.1:", "port")}, ("env",)),
+    AddVariables({names.ENV_REGION: Fact("region"), names.ENV_DEFAULT_REGION: Fact("region")}, ("app_region",)),
+)
+
+STEPS = (
+    # First, while the containers have the places that they came with. Also in an injected pod: another webhook may have
+    # put in a container since.
+    EnsureVariables(_VARIABLES),
+    *_VARIABLES,
+    Ensure("/spec/volumes", ("injectable",)),
+    Add("/spec/volumes/-", Part("token_volume"), ("injectable",)),
+    Add("/spec/volumes/-", Part("empty_volume"), ("injectable",)),
+    # Native: the emulator at the head, then the redirect before it.
+    Ensure("/spec/initContainers", ("injectable", "native")),
+    Add("/spec/initContainers/0", Part("emulator"), ("injectable", "native")),
+    Add("/spec/initContainers/0", Part("redirect"), ("injectable", "native", "iptables")),
+    # Classic: the pod's own init containers run before there is an emulator to be led to.
+    Ensure("/spec/initContainers", ("injectable", "classic", "iptables")),
+    Add("/spec/initContainers/-", Part("redirect"), ("injectable", "classic", "iptables")),
+    Add(
+        "/metadata/annotations/" + DEFAULT_CONTAINER.replace("/", "~1"),
+        Fact("first_container"),
+        ("injectable", "classic", "no_default_container"),
+    ),
+    Add("/spec/containers/0", Part("emulator"), ("injectable", "classic")),
+    Add("/spec/shareProcessNamespace", value=True, when=("injectable", "ends_with_app")),
+    Ensure("/spec/imagePullSecrets", ("injectable", "lacks_pull_secrets")),
+    AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("injectable",)),
+)

@@ -1,0 +1,1 @@
+"""Build time: chart, kustomize files and reference from templates."""

@@ -1,0 +1,86 @@
+"""The words of manifests/components: what an app repository's kustomization is given, said for every kind of workload.
+
+Goes in: the chart's default parameters. Comes out: patches that reach the pod template of each kind, and what the
+injection adds to a pod, cut out of an injected one.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+from emulator import names
+from emulator.injection import patch
+from emulator.injection.facts import Facts
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Kinds whose pod template is at the same place; `kinds` is a regular expression, as kustomize's targets have."""
+
+    kinds: str
+    api_version: str
+    template: tuple[str, ...]
+    makes_jobs: bool = False
+
+    def patch(self, template: Object) -> Object:
+        """Return a strategic merge patch of the pod template; the name is any, since the target selects."""
+        body = template
+        for key in reversed(self.template):
+            body = {key: body}
+        head = {"apiVersion": self.api_version, "kind": self.kinds.split("|")[0]}
+        return {**head, **body, "metadata": {"name": "any", **body.get("metadata", {})}}
+
+    def path(self, field: str) -> str:
+        """Return the field path of a replacement."""
+        return ".".join([*self.template, field])
+
+    def pointer(self, field: str) -> str:
+        """Return the JSON pointer (RFC 6901) of a patch."""
+        return "/".join(["", *self.template, field])
+
+
+WORKLOADS = (
+    Workload("Deployment|StatefulSet|DaemonSet|ReplicaSet", "apps/v1", ("spec", "template")),
+    Workload("Job", "batch/v1", ("spec", "template"), makes_jobs=True),
+    Workload("CronJob", "batch/v1", ("spec", "jobTemplate", "spec", "template"), makes_jobs=True),
+    Workload("Pod", "v1", ()),
+)
+
+
+def words(parameters: dict[str, str]) -> Object:
+    """Return word -> data, for the templates of the components."""
+    return {
+        "workloads": WORKLOADS,
+        "native": added(parameters, "native", "iptables"),
+        "classic": added(parameters, "classic", "iptables"),
+        "classic_job": added(parameters, "classic", "iptables", ownerReferences=[{"kind": "Job"}]),
+        "env": added(parameters, "native", "env"),
+        "endpoint": f"http://127.0.0.1:{parameters['port']}",
+        "local_config": {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "any", "annotations": {"config.kubernetes.io/local-config": "true"}},
+        },
+    }
+
+
+def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **metadata: Any) -> Object:  # noqa: ANN401
+    """Return what the injection adds to a pod's spec: fields, and items of lists.
+
+    Two containers stand for any number: what the injection does for a pod of one alone is a matter of seconds.
+    """
+    annotations = {names.ANNOTATION_ROLE_ARN: "arn:aws:iam::123456789012:role/app-role"}
+    own = [{"name": "app"}, {"name": "other"}]
+    pod: Object = {"metadata": {"annotations": annotations, **metadata}, "spec": {"containers": own}}
+    chosen = {**parameters, "sidecarMode": sidecar_mode, "redirectMode": redirect_mode}
+    injected = deepcopy(pod)
+    patch.apply(injected, patch.operations(Facts(pod, chosen)))
+    spec: Object = injected["spec"]
+    return {
+        key: [item for item in value if item not in own] if isinstance(value, list) else value
+        for key, value in spec.items()
+    }

@@ -1,0 +1,79 @@
+"""docs/reference.md: keys, variables and metrics, read from the code that obeys them.
+
+Goes in: names, parameters, tables of metrics. Comes out: Markdown. The values are in the chart's README, which is
+copied in whole.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator import names
+from emulator.settings import DURATION_DEFAULT_SECONDS, DURATION_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS
+from emulator.sidecar import exposition
+from emulator.webhook import metrics as webhook_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+POD_KEYS = {
+    f"label `{names.LABEL_ENABLED}`": f'exactly `"{names.LABEL_ENABLED_VALUE}"` turns the emulator on; required',
+    f"annotation `{names.ANNOTATION_ROLE_ARN}`": "ARN of the role; required",
+    f"annotation `{names.ANNOTATION_IMDS_VERSION}`": " or ".join(f"`{choice}`" for choice in names.IMDS_VERSIONS),
+    f"annotation `{names.ANNOTATION_REGION}`": "region of the STS endpoint",
+    f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
+    f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
+}
+NAMESPACE_KEYS = {
+    f"annotation `{names.ANNOTATION_ALLOWED_ROLES}`": "globs on the role ARN, by commas, that its pods may name",
+}
+VARIABLES = {
+    names.ENV_ROLE_ARN: "required; the role to assume",
+    names.ENV_TOKEN_FILE: "required; the projected token, read anew at each exchange",
+    names.ENV_SESSION_NAME: f"default: made of `{names.ENV_POD_NAMESPACE}` and `{names.ENV_POD_NAME}`",
+    names.ENV_REGION: "region of the STS endpoint; default: the partition's",
+    names.ENV_STS_ENDPOINT: "URL in place of the regional endpoint",
+    names.ENV_USE_FIPS: "`true`: the FIPS endpoint",
+    names.ENV_CA_BUNDLE: "file with certificates that are trusted besides the public ones",
+    names.ENV_HTTPS_PROXY: "proxy for the calls of STS",
+    names.ENV_NO_PROXY: "hosts that need no proxy",
+    names.ENV_PORT: f"credential port, on loopback; default {names.PORT_DEFAULT}",
+    names.ENV_HEALTH_PORT: f"probes and metrics; default {names.HEALTH_PORT_DEFAULT}",
+    names.ENV_IMDS_VERSION: f"{', '.join(names.IMDS_VERSIONS)}; default {names.IMDS_VERSION_DEFAULT}",
+    names.ENV_DURATION_SECONDS: f"{DURATION_SECONDS[0]} to {DURATION_SECONDS[1]}; default {DURATION_DEFAULT_SECONDS}",
+    names.ENV_STARTUP_SECONDS: f"{STARTUP_SECONDS[0]} to {STARTUP_SECONDS[1]}; default {STARTUP_DEFAULT_SECONDS}",
+}
+
+
+def reference(values_table: str) -> str:
+    """Return the page; `values_table`: the Markdown table of the chart's values."""
+    parts = [
+        "# Reference",
+        "## A pod's keys",
+        _table(("key", "meaning"), POD_KEYS.items()),
+        "## A namespace's keys",
+        _table(("key", "meaning"), NAMESPACE_KEYS.items()),
+        "## Variables of `imds-emulator serve`",
+        "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable is as good as none.",
+        _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
+        f"## Metrics of the emulator, port {names.HEALTH_PORT_DEFAULT}",
+        _metrics(exposition.TABLE),
+        "## Metrics of the webhook",
+        _metrics(webhook_metrics.TABLE),
+        "## Values of the chart",
+        values_table.rstrip(),
+    ]
+    return "\n\n".join(["<!-- Made by `make render` -->", *parts]) + "\n"
+
+
+def _metrics(table: dict[str, tuple[str, tuple[str, ...], str]]) -> str:
+    rows = (
+        (f"`{name}`", kind, ", ".join(f"`{label}`" for label in labels), purpose)
+        for name, (kind, labels, purpose) in table.items()
+    )
+    return _table(("metric", "type", "labels", "meaning"), rows)
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,110 @@
+"""Exchanges with STS in a short-lived child, so that the server's process never holds TLS.
+
+Goes in: settings. Comes out: a file descriptor to watch, and at its end the outcome, a `Failure` if the child died.
+"""
+
+# Figures (Debian 13's Python): a server that has once loaded `_ssl` and a context keeps 2 MB of private memory
+# more, one that used `ssl` 3.3 MB. The fork costs 1 ms, twice an hour.
+
+import gc
+import posix
+
+# `signal` would import `enum`: 0.5 MB in each pod.
+from _signal import SIG_DFL, SIGALRM, SIGINT, SIGKILL, SIGTERM, alarm, signal  # type: ignore[import-not-found]
+
+from emulator.sidecar.credentials import Credentials, Failure, expiry_on_this_clock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from emulator.settings import ServeSettings
+
+LIMIT_SECONDS = 4.5  # for all of it: name, connection, TLS, answer
+GRACE_SECONDS = 0.3  # after which a child that does not keep the limit itself is killed
+PIPE_SIZE = 65536  # bytes that a pipe takes without a reader; an outcome has less
+FILE_DESCRIPTORS = 65536
+
+
+class Exchange:
+    """One exchange under way: the child, and what it has said so far."""
+
+    __slots__ = ("_child", "_said", "deadline", "fd", "started_at")
+
+    def __init__(self, settings: "ServeSettings", duration_seconds: int, now: float) -> None:
+        """Start it. The caller must have one thread only, as `fork` demands; OSError if there can't be a child."""
+        self.started_at = now
+        self.deadline = now + LIMIT_SECONDS + GRACE_SECONDS
+        self._said = b""
+        self.fd, child_fd = posix.pipe()
+        try:
+            self._child = posix.fork()
+        except OSError:
+            posix.close(self.fd)
+            posix.close(child_fd)
+            raise
+        if self._child == 0:
+            _run_child(settings, duration_seconds, child_fd)
+        posix.close(child_fd)
+
+    def read(self) -> bool:
+        """Take what the child says; True once it has ended."""
+        part = posix.read(self.fd, PIPE_SIZE)
+        self._said += part
+        return not part
+
+    def end(self, now: float) -> "tuple[Credentials | Failure, str]":
+        """Kill the child if it still lives, reap it, and return the outcome and the id of STS's answer."""
+        posix.close(self.fd)
+        posix.kill(self._child, SIGKILL)
+        posix.waitpid(self._child, 0)
+        fields = unpack(self._said)
+        if fields is None:
+            return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
+        if fields[0] == "failure":
+            _, code, message, status, request_id = fields
+            return Failure(code, message, int(status), request_id), request_id
+        _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
+        expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
+        return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
+
+
+def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> None:
+    """Be the child: ask STS, say the outcome, end. The parent's clean-up must not run in here."""
+    try:
+        gc.disable()  # to collect would be to write to, and so to copy, every page that is shared with the parent
+        for number in (SIGALRM, SIGINT, SIGTERM):
+            signal(number, SIG_DFL)
+        alarm(int(LIMIT_SECONDS) + 2)  # should the parent die first
+        # A client waits for the end of its connection, which a copy of it in here would hold back.
+        posix.closerange(3, fd)
+        posix.closerange(fd + 1, FILE_DESCRIPTORS)
+        posix.write(fd, pack(_told(settings, duration_seconds)))
+    finally:
+        posix._exit(0)  # noqa: SLF001 - the way out of a forked child
+
+
+def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
+    from emulator.sidecar.fetch import fetch  # noqa: PLC0415 - TLS is for the child
+
+    try:
+        outcome = fetch(settings, duration_seconds, LIMIT_SECONDS)
+    except Exception as error:  # noqa: BLE001 - a defect of ours; its text might hold the token
+        outcome = Failure("ExchangeFailed", f"defect: {type(error).__name__}")
+    if isinstance(outcome, Failure):
+        return ["failure", outcome.code, outcome.message, str(outcome.status), outcome.request_id]
+    date = "" if outcome.date is None else str(outcome.date)
+    keys = [outcome.access_key_id, outcome.secret_access_key, outcome.token]
+    return ["grant", *keys, str(outcome.expiration), date, outcome.request_id]
+
+
+def pack(fields: list[str]) -> bytes:
+    """Return the fields as one message that says its length, so that a broken one is never taken for whole."""
+    body = "\0".join(fields).encode()
+    return b"%d:%b" % (len(body), body)
+
+
+def unpack(message: bytes) -> list[str] | None:
+    """Return the fields of a message, None if it is not whole."""
+    length, separator, body = message.partition(b":")
+    if not separator or length != b"%d" % len(body):
+        return None
+    return body.decode().split("\0")

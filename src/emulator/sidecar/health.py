@@ -1,0 +1,33 @@
+"""What the kubelet and Prometheus may ask, on a port of its own that never gives a credential.
+
+Goes in: a request, the state of the credentials, the time. Comes out: a response.
+"""
+
+from emulator import names
+from emulator.sidecar.credentials import Lifecycle
+from emulator.sidecar.metrics import Metrics
+from emulator.sidecar.wire import Request, Response
+
+OK = Response(200, "ok")
+NOT_FOUND = Response(404, "not found")
+READ_ONLY = Response(405, headers="Allow: GET, HEAD\r\n")
+
+
+def respond(request: Request, lifecycle: Lifecycle, metrics: Metrics, startup_until: float, now: float) -> Response:
+    """Return the response to `request`. `startup_until`: when the app is let go even without credentials."""
+    path = "/" + "/".join(request.segments)
+    if path not in (names.STARTUP_PATH, names.READY_PATH, names.LIVE_PATH, names.METRICS_PATH):
+        return NOT_FOUND
+    if request.method not in ("GET", "HEAD"):
+        return READ_ONLY
+    valid = lifecycle.valid(now)
+    if path == names.METRICS_PATH:
+        from emulator.sidecar.exposition import MEDIA_TYPE, metrics_text  # noqa: PLC0415 - see there
+
+        remaining_seconds = valid.expires_at - now if valid else 0
+        age_seconds = None if lifecycle.succeeded_at is None else now - lifecycle.succeeded_at
+        return Response(200, metrics_text(metrics, remaining_seconds, age_seconds), media_type=MEDIA_TYPE)
+    if path == names.LIVE_PATH or valid or (path == names.STARTUP_PATH and now >= startup_until):
+        return OK
+    failure = lifecycle.failure
+    return Response(503, f"no credentials: {failure.code}: {failure.message}" if failure else "no credentials yet")

@@ -1,0 +1,198 @@
+"""AssumeRoleWithWebIdentity as bytes: the request, and what STS may answer. No sockets.
+
+Goes in: role, session, token; then the bytes of an HTTP answer.
+Comes out: the bytes of an HTTP request; then a `Grant`, or the `Failure` that the answer tells of.
+"""
+
+# Source: STS API Reference, AssumeRoleWithWebIdentity, version 2011-06-15 (AWS query protocol). The request is not
+# signed: the token is the proof.
+# Only the short-lived child of an exchange imports this.
+
+import pyexpat  # the C module under `xml.parsers.expat`, three modules and 0.6 ms less
+from datetime import UTC, datetime
+
+from emulator.sidecar.credentials import BAD_ANSWER, Failure
+
+API_VERSION = "2011-06-15"
+PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+MESSAGE_LIMIT = 400  # characters of an error's message that logs and answers repeat
+TOKEN_HEAD = 16  # characters by which a part of the token is known in a message
+ANSWER_LIMIT = 65536
+
+
+class Grant:
+    """What STS gave; `expiration` and `date` in Unix seconds of the clock of STS, `date` None if it was not told."""
+
+    __slots__ = ("access_key_id", "date", "expiration", "request_id", "secret_access_key", "token")
+
+    def __init__(  # noqa: PLR0913 - the fields of the answer
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        token: str,
+        expiration: float,
+        *,
+        date: float | None,
+        request_id: str,
+    ) -> None:
+        self.access_key_id = access_key_id
+        self.secret_access_key = secret_access_key
+        self.token = token
+        self.expiration = expiration
+        self.date = date
+        self.request_id = request_id
+
+
+class Answer:
+    """An HTTP answer: status, headers with names in lower case, body."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+def request(  # noqa: PLR0913 - the parameters of the call
+    host: str, path: str, *, role_arn: str, session_name: str, duration_seconds: int, token: str
+) -> bytes:
+    """Return the whole HTTP request; `host` with its port if that is not 443."""
+    body = form(
+        {
+            "Action": "AssumeRoleWithWebIdentity",
+            "Version": API_VERSION,
+            "RoleArn": role_arn,
+            "RoleSessionName": session_name,
+            "DurationSeconds": str(duration_seconds),
+            "WebIdentityToken": token,
+        }
+    )
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/x-www-form-urlencoded; charset=utf-8\r\n"
+        f"Accept: text/xml\r\nUser-Agent: imds-emulator\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def form(fields: dict[str, str]) -> bytes:
+    """Return `fields` as application/x-www-form-urlencoded."""
+    return b"&".join(f"{name}={_quote(value)}".encode() for name, value in fields.items())
+
+
+def _quote(value: str) -> str:
+    return "".join(chr(byte) if byte in PLAIN else f"%{byte:02X}" for byte in value.encode())
+
+
+def read_answer(data: bytes) -> Answer | None:
+    """Return the HTTP answer in `data`, all that the other side sent; None if it broke off or is no HTTP."""
+    head, separator, rest = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    words = lines[0].split(" ", 2)
+    if not separator or not lines[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004
+        return None
+    if words[1].startswith("1"):  # an interim answer: the real one follows
+        return read_answer(rest)
+    headers = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    body: bytes | None = rest
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = _unchunk(rest)
+    elif headers.get("content-length", "").isdigit():
+        length = int(headers["content-length"])
+        body = rest[:length] if len(rest) >= length else None
+    return None if body is None else Answer(int(words[1]), headers, body)
+
+
+def _unchunk(data: bytes) -> bytes | None:
+    """Return a chunked body put together, None if its end is missing (RFC 9112 section 7.1)."""
+    parts: list[bytes] = []
+    while True:
+        line, separator, data = data.partition(b"\r\n")
+        try:
+            size = int(line.partition(b";")[0], 16)
+        except ValueError:
+            return None
+        if not separator or len(data) < size:
+            return None
+        if size == 0:
+            return b"".join(parts)
+        parts.append(data[:size])
+        data = data[size + 2 :]
+
+
+def read_outcome(answer: Answer | None, token: str) -> Grant | Failure:
+    """Return what an answer of STS means. `token`: the one sent, which no message may repeat."""
+    if answer is None:
+        return Failure(BAD_ANSWER, "the answer broke off or was not HTTP")
+    fields = _fields(answer.body)
+    request_id = fields.get("RequestId", answer.headers.get("x-amzn-requestid", ""))
+    if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
+        code = fields.get("Code", "")
+        if not code.isalnum():
+            return Failure(BAD_ANSWER, f"HTTP {answer.status} without an error of STS", answer.status, request_id)
+        return Failure(code, clean(fields.get("Message", ""), token), answer.status, request_id)
+    access_key_id, secret_access_key, session_token = (
+        fields.get(name, "") for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
+    )
+    expiration = _timestamp(fields.get("Expiration", ""))
+    if expiration is None or not (_is_key(access_key_id) and _is_key(secret_access_key) and _is_key(session_token)):
+        return Failure(BAD_ANSWER, "HTTP 200 without usable credentials", request_id=request_id)
+    date = _http_date(answer.headers.get("date", ""))
+    return Grant(access_key_id, secret_access_key, session_token, expiration, date=date, request_id=request_id)
+
+
+def clean(message: str, token: str) -> str:
+    """Return a message fit for a log line: printable ASCII, of bounded length, nothing of the token in it."""
+    if token:
+        message = message.replace(token, "[token]").partition(token[:TOKEN_HEAD])[0]
+    plain = "".join(c if " " <= c <= "~" else " " for c in message)
+    return " ".join(plain.split())[:MESSAGE_LIMIT]
+
+
+def _fields(body: bytes) -> dict[str, str]:
+    """Return the text of each element of an XML document by its name; {} if it is none."""
+    fields: dict[str, str] = {}
+    text: list[str] = []
+
+    def end(name: str) -> None:
+        fields[name.rpartition(" ")[2]] = "".join(text).strip()
+        text.clear()
+
+    parser = pyexpat.ParserCreate(namespace_separator=" ")
+    parser.StartElementHandler = lambda _name, _attributes: text.clear()
+    parser.CharacterDataHandler = text.append
+    parser.EndElementHandler = end
+    try:
+        parser.Parse(body, True)  # noqa: FBT003 - positional only
+    except pyexpat.ExpatError:
+        return {}
+    return fields
+
+
+def _is_key(text: str) -> bool:
+    """Tell whether this is a key or token as STS gives them; some clients read our JSON by cutting it at commas."""
+    return text != "" and all("!" <= c <= "~" and c not in '",\\' for c in text)
+
+
+def _timestamp(text: str) -> float | None:
+    """Return an ISO 8601 time in Unix seconds, None if it is none; without a zone it is UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+
+
+def _http_date(text: str) -> float | None:
+    """Return a date of the form `Wed, 25 Nov 2026 09:00:00 GMT` in Unix seconds, None for any other."""
+    try:
+        _, day, month, year, time, _ = text.split(" ")
+        hour, minute, second = time.split(":")
+        date = datetime(int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
+    except ValueError:
+        return None
+    return date.timestamp()

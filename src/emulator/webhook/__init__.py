@@ -1,0 +1,1 @@
+"""The server that the API server asks, and its certificates."""
