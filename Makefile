@@ -19,7 +19,7 @@ test: check images cluster ## Every test, on a real cluster
 	$(PY) -m pytest tests
 
 unit: $(READY) ## Tests of the pure parts, in seconds
-	$(PY) -m pytest tests/unit -q
+	$(PY) -m pytest tests/unit -q -n auto
 
 check: $(READY) ## Lint, types, direction of imports, generated files
 	$(PY) -m tests.check

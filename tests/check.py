@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
+SITE = str(Path(tempfile.gettempdir()) / "imds-emulator-site")
 CHECKS = {
     "lint": ["ruff", "check", "--quiet"],
     "format": ["ruff", "format", "--check", "--quiet"],
     "types": ["mypy"],
     "imports": ["lint-imports"],
     "generated files": ["python", "-m", "emulator", "render", "--check"],
+    "documentation": ["mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE],
 }
 
 
