@@ -72,7 +72,13 @@ TOOLS: Mapping[str, Tool] = {
             version="v3.22.0",
             module="helm.sh/helm/v3",
             programs={"helm": "helm.sh/helm/v3/cmd/helm"},
-            ldflags="-X helm.sh/helm/v3/internal/version.version={version}",
+            # What `helm template` and `helm lint` take the cluster for where there is none; else it is v1.20.
+            ldflags="-X helm.sh/helm/v3/internal/version.version={version} "
+            + " ".join(
+                f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={value}"
+                for package in ("chartutil", "lint/rules")
+                for part, value in (("Major", "1"), ("Minor", "37"))
+            ),
         ),
         Tool(
             name="etcd",
