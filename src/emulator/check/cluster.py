@@ -57,7 +57,7 @@ def api_version(cluster: Cluster) -> Finding:
         return warning(
             subject,
             f"{version['gitVersion']}, without native sidecars",
-            "init containers of your own get no credentials, and Jobs need the chart's classic sidecar options",
+            "the classic form is used: init containers of your own meet the node's metadata service, not the emulator",
         )
     return ok(subject, version["gitVersion"])
 
