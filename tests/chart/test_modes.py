@@ -153,7 +153,7 @@ def test_nothing_to_watch_by_default() -> None:
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_metrics_exist(mode: str) -> None:
     """Alerts and dashboard ask only for metrics that the program has; in policy mode only for the sidecars'."""
-    spoken = {file.name: set(re.findall(r"imds_emulator_\w+", file.read_text())) for file in SOURCES.glob("*.py")}
+    spoken = {file.name: set(re.findall(r"imds_emulator_\w+", file.read_text())) for file in SOURCES.rglob("*.py")}
     known = {f"{name}{suffix}" for names_ in spoken.values() for name in names_ for suffix in ("", "_bucket")}
     webhooks = {name for name in known if name.startswith("imds_emulator_webhook_")}
     found = objects(*MODES[mode], *WATCHED)
