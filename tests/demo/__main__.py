@@ -17,16 +17,12 @@ from pytest_helm_charts.clusters import ExistingCluster
 
 from emulator import names
 from tests.cluster.provider import choose
+from tests.demo import APP_NAMESPACE, NAMESPACE, RELEASE, STS_NAMESPACE, remove
 from tests.e2e import images, pods, sts
 from tests.e2e.kube import Kube, RefusedError, condition, path, program, wait_for
 from tests.e2e.pods import Team
-from tests.e2e.release import DEMO as RELEASE
-from tests.e2e.release import DEMO_NAMESPACE as NAMESPACE
 from tests.e2e.release import Release
 from tests.tools.progress import StepFailedError
-
-STS_NAMESPACE = "imds-emulator-demo-sts"
-APP_NAMESPACE = "imds-emulator-demo"
 
 _READY_SECONDS = 120
 
@@ -61,9 +57,14 @@ def main() -> int:
     """Run the demo; 1 if a step failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.demo", description=__doc__)
     parser.add_argument("--mode", choices=("webhook", "policy"), default="webhook", help="how pods are injected")
-    mode = parser.parse_args().mode
+    parser.add_argument("--remove", action="store_true", help="remove what the demo made, in place of running it")
+    options = parser.parse_args()
     try:
-        demo(mode)
+        if options.remove:
+            with step("Remove the demo", "helm list --all-namespaces"):
+                remove(connect())
+        else:
+            demo(options.mode)
     except StepError as error:
         print(error, file=sys.stderr)
         return 1
@@ -91,9 +92,8 @@ def demo(mode: str) -> None:
     print(
         f"\nDone in {time.monotonic() - started:.0f} s. The pod is still there:\n"
         f"  {kubectl} --namespace {APP_NAMESPACE} exec -it {pod['metadata']['name']} --container app -- bash\n"
-        f"To end it:\n"
-        f"  {kubectl} delete namespace {APP_NAMESPACE} {STS_NAMESPACE}\n"
-        f"  {program('helm')} --kubeconfig {kube.kubeconfig} --namespace {NAMESPACE} uninstall {RELEASE}\n"
+        f"To remove what the demo made, or to end the test cluster:\n"
+        f"  PYTHONPATH=src:. {sys.executable} -m tests.demo --remove\n"
         f"  make cluster-down"
     )
 

@@ -31,18 +31,19 @@ def first_pod(kube: Kube, namespace: str, selector: str, seconds: float = ASKED_
     return str(pods[0]["metadata"]["name"])
 
 
-def expected_lines(team: Team, pod: str, role: str = APP_ROLE) -> list[str]:
-    """Return what the script CLIENTS writes in a pod of a role, with the key that STS issued to it last."""
+def expected_lines(team: Team, pod: str, role: str = APP_ROLE, container: str = "app") -> list[str]:
+    """Return what the script CLIENTS writes in a container of a pod, with a key that STS issued to the pod."""
     name = role.rsplit("/", 1)[1]
-    session = f"{team.namespace}.{pod}"
-    identity = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{session}"
-    return [f"curl {name} {last_key(team, pod)}", f"aws {identity}", f"boto3 {identity}"]
+    identity = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{team.namespace}.{pod}"
+    log = team.kube.log(team.namespace, pod, container)
+    key = next((key for key in issued_keys(team, pod) if key in log), "of STS")
+    return [f"curl {name} {key}", f"aws {identity}", f"boto3 {identity}"]
 
 
-def last_key(team: Team, pod: str) -> str:
-    """Return the access key id that STS issued to a pod last; on a starved machine an earlier answer came too late."""
+def issued_keys(team: Team, pod: str) -> list[str]:
+    """Return the access key ids that STS issued to a pod: one, or more where an answer came too late to be taken."""
     calls = team.sts.calls(session=f"{team.namespace}.{pod}")
-    return str([call["accessKeyId"] for call in calls if call["status"] == 200][-1])
+    return [str(call["accessKeyId"]) for call in calls if call["status"] == 200]
 
 
 def credentials(text: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from pytest_helm_charts.clusters import ExistingCluster
 
 from emulator import names
+from tests import demo
 from tests.cluster.provider import choose
 from tests.e2e import images, release, report, sts
 from tests.e2e.fleet import Fleet
@@ -79,7 +80,7 @@ def kube(kube_cluster: ExistingCluster) -> Kube:
     """Provide the cluster as the tests use it: with all images on it, and without another release of the chart."""
     kube = Kube(kube_cluster)
     if images.provider(kube):
-        Release(kube, release.DEMO, release.DEMO_NAMESPACE).uninstall()
+        demo.remove(kube)  # two releases would inject the same pods
     if found := release.others(kube, _RUN):
         pytest.exit(f"the chart is on this cluster already: {', '.join(found)}; end it by `helm uninstall`", 2)
     images.load(kube)

@@ -24,10 +24,6 @@ VALUES: dict[str, Any] = {
 }
 """The values of the tests."""
 
-# The release of the demo, which the tests take off a test cluster: two releases would inject the same pods.
-DEMO = "imds-emulator"
-DEMO_NAMESPACE = "imds-emulator"
-
 _INSTALL_SECONDS = 120
 _WORKING_SECONDS = 30
 _REGISTRATION = "admissionregistration.k8s.io/v1"

@@ -91,7 +91,7 @@ def test_cronjob(team: Team) -> None:
 )
 def test_init_containers(team: Team) -> None:
     """The pod's own init containers keep their order, come after ours, and get credentials (C05)."""
-    assert lines(team, "init", "first") == expected_lines(team, "init")
+    assert lines(team, "init", "first") == expected_lines(team, "init", container="first")
     assert lines(team, "init", "second", "second") == ["second"]
 
     pod = team.kube.request("GET", path("v1", "Pod", team.namespace, "init"))
