@@ -3,8 +3,7 @@
 Goes in: the chart. Comes out: tests/chart/golden/MODE.yaml.
 """
 
-from tests.chart.rendering import template
-from tests.chart.test_modes import GOLDEN, MODES
+from tests.chart.test_modes import GOLDEN, MODES, golden
 
-for mode, options in MODES.items():
-    (GOLDEN / f"{mode}.yaml").write_text(template(*options))
+for mode in MODES:
+    (GOLDEN / f"{mode}.yaml").write_text(golden(mode))

@@ -29,7 +29,17 @@ WATCHED = (
 @pytest.mark.parametrize("mode", MODES)
 def test_golden(mode: str) -> None:
     """The mode's whole output is the golden's; `python -m tests.chart` rewrites it."""
-    assert (GOLDEN / f"{mode}.yaml").read_text() == template(*MODES[mode])
+    assert (GOLDEN / f"{mode}.yaml").read_text() == golden(mode)
+
+
+def golden(mode: str) -> str:
+    """Return a mode's output; what `emulator.cel` writes is named, not repeated (see `test_cel_arrives_unchanged`)."""
+    found = list(yaml.safe_load_all(template(*MODES[mode])))
+    for item in found:
+        if item["kind"].endswith("AdmissionPolicy"):
+            expressions = ("matchConditions", "variables", "validations", "mutations")
+            item["spec"].update({key: "by emulator.cel" for key in expressions if key in item["spec"]})
+    return yaml.safe_dump_all(found, sort_keys=False, width=120)
 
 
 def test_goldens_are_used() -> None:
@@ -153,7 +163,7 @@ def test_nothing_to_watch_by_default() -> None:
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_metrics_exist(mode: str) -> None:
     """Alerts and dashboard ask only for metrics that the program has; in policy mode only for the sidecars'."""
-    spoken = {file.name: set(re.findall(r"imds_emulator_\w+", file.read_text())) for file in SOURCES.rglob("*.py")}
+    spoken = {str(file): set(re.findall(r"imds_emulator_\w+", file.read_text())) for file in SOURCES.rglob("*.py")}
     known = {f"{name}{suffix}" for names_ in spoken.values() for name in names_ for suffix in ("", "_bucket")}
     webhooks = {name for name in known if name.startswith("imds_emulator_webhook_")}
     found = objects(*MODES[mode], *WATCHED)
