@@ -43,7 +43,7 @@ def main() -> int:
     try:
         module = __import__(name, fromlist=["main"])
     except ModuleNotFoundError as error:
-        if error.name != name:
+        if not f"{name}.".startswith(f"{error.name}."):  # the module, or a package that it is in
             raise
         print(f"imds-emulator: {arguments[0]} is not in the images: run it from a checkout", file=sys.stderr)  # noqa: T201
         return 2
