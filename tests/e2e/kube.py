@@ -152,7 +152,7 @@ class Kube:
                 self._send("GET", f"{path('v1', 'Pod', namespace, pod)}/log", None, "", {"container": container}).text
             )
         except RefusedError as refusal:
-            if refusal.status == 400:
+            if refusal.status in {400, 404}:  # by the API server; by the kubelet, while there is no file yet
                 return ""
             raise
 

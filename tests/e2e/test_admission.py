@@ -130,7 +130,7 @@ def test_label_added_by_others(team: Team, kube: Kube) -> None:
     policy = {"apiVersion": REGISTRATION, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}}
     if not kube.get(path(REGISTRATION, "MutatingAdmissionPolicy")):
         pytest.skip("this API server has no MutatingAdmissionPolicy, which plays the other step here")
-    bare = team.pod("bare", label=None, labels={MARKER: "yes"})
+    bare = team.pod("labelled-later", label=None, labels={MARKER: "yes"})
     del bare["metadata"]["annotations"]
     kube.create({**policy, "spec": DEFAULTS})
     kube.create({**policy, "kind": "MutatingAdmissionPolicyBinding", "spec": {"policyName": name}})

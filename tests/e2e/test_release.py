@@ -53,7 +53,7 @@ def test_uninstall(team: Team, chart: Release) -> None:
         f"{kind}/{thing['metadata']['name']}"
         for kind, version in kinds.items()
         for thing in team.kube.request("GET", path(version, kind))["items"]
-        if chart.name in thing["metadata"]["name"]
+        if (thing["metadata"].get("annotations") or {}).get("meta.helm.sh/release-namespace") == chart.namespace
     ]
     assert left == []
 
