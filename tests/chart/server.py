@@ -56,10 +56,10 @@ class Server:
         """Return the complaint about a pod in `team-a`, created by dry run; '' if there is none."""
         return self.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(label))).stderr.strip()
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, *, label: str = "True") -> None:
         """Wait until the API server answers a labelled pod with a complaint that holds `text`, or with none for ''."""
         deadline = time.monotonic() + PATIENCE_SECONDS
-        while (text == "") != ((found := self.try_pod()) == "") or text not in found:
+        while (text == "") != ((found := self.try_pod(label=label)) == "") or text not in found:
             assert time.monotonic() < deadline, f"still: {found or 'admitted'}"
             time.sleep(0.2)
 
