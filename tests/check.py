@@ -18,6 +18,7 @@ CHECKS = {
     "types": ["mypy"],
     "imports": ["lint-imports"],
     "generated files": ["python", "-m", "emulator", "render", "--check"],
+    "reliability page": ["python", "-m", "tests.reliability", "--check"],
     "documentation": ["mkdocs", "build", "--strict", "--quiet", "--site-dir", SITE],
 }
 
