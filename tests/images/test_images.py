@@ -141,7 +141,7 @@ def test_owners_and_modes(images: dict[str, Archive]) -> None:
 
     assert {(0, 0)} == {(member.uid, member.gid) for member in members}
     assert {0o755} == {stat.S_IMODE(member.mode) for member in members if member.isdir()}
-    assert {0o755, 0o644} == {stat.S_IMODE(member.mode) for member in members if member.isfile()}
+    assert {0o755, 0o711, 0o644} == {stat.S_IMODE(member.mode) for member in members if member.isfile()}
     assert 1 == len({member.mtime for member in members})
 
 

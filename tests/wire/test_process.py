@@ -24,10 +24,12 @@ HEAVY = {"asyncio", "dataclasses", "enum", "json", "logging", "os", "re", "socke
 START_ONLY = {"emulator.arn", "emulator.partitions", "emulator.settings", "emulator.sidecar.sockets"}
 CHILD_ONLY = {
     "_ssl",
+    "emulator.cores",
     "emulator.sidecar.fetch",
     "emulator.sidecar.proxy",
     "emulator.sidecar.sts",
     "emulator.sidecar.tls_client",
+    "resource",
 }
 ASKED_FOR_ONLY = {"emulator.sidecar.exposition", "emulator.sidecar.tokens"}
 

@@ -77,9 +77,17 @@ def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> Non
         # A client waits for the end of its connection, which a copy of it in here would hold back.
         posix.closerange(3, fd)
         posix.closerange(fd + 1, FILE_DESCRIPTORS)
+        _forbid_cores()
         posix.write(fd, pack(_told(settings, duration_seconds)))
     finally:
         posix._exit(0)  # noqa: SLF001 - the way out of a forked child
+
+
+def _forbid_cores() -> None:
+    """Keep this child and the server, which has no keys before the first child's, from leaving them in a core."""
+    from emulator.cores import forbid  # noqa: PLC0415 - see there
+
+    forbid(0, posix.getppid())
 
 
 def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:

@@ -17,7 +17,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emulator import __version__, log, names
+from emulator import __version__, cores, log, names
 from emulator.injection.parameters import read_parameters
 from emulator.settings import SettingsError, environment
 from emulator.webhook.http1 import Request, Response, text
@@ -45,6 +45,7 @@ def main(arguments: list[str]) -> int:
     """Run the webhook until SIGTERM and return its exit status."""
     if arguments:
         return _fail(f"webhook takes no argument, but {arguments[0]!r} was given; it is set up by its environment")
+    cores.forbid(0)
     try:
         settings = webhook_settings(environment())
         webhook = Webhook(settings, read_parameters(settings.parameters))

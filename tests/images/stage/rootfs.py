@@ -36,6 +36,10 @@ ENCODINGS = ("aliases", "ascii", "idna", "latin_1", "utf_8")  # found by name at
 BY_NAME = ("os", "_strptime", "site", "runpy", "importlib._abc")
 FROM_RUST = "cryptography"  # its extension imports modules by name, so the package goes in whole
 
+# Nobody but root may read the interpreter. A process whose program its user can't read has memory that this user can't
+# read either, and dumps no core that another than root sees. Source: prctl(2), PR_SET_DUMPABLE; proc(5), /proc/PID.
+RUN_ONLY = 0o711
+
 # Imported in corners of the standard library and of cryptography that nothing here comes to.
 NEVER = (
     *("_pyrepl", "code", "codeop", "curses", "doctest", "pdb", "pydoc", "readline", "rlcompleter", "tkinter"),
@@ -178,6 +182,7 @@ def emulator(rootfs: Rootfs, source: Path) -> None:
         rootfs.copy(OPENSSL_LEGACY)
     for file in (PYTHON, *libraries(linked), Path("/usr/lib/ssl/cert.pem")):
         rootfs.copy(file)
+    rootfs.place(PYTHON).chmod(RUN_ONLY)
     roots = [CERTIFICATES / f"{name}.crt" for name in AWS_ROOTS]
     rootfs.sources.update(roots)
     rootfs.write("/etc/ssl/aws-roots.pem", "".join(root.read_text() for root in roots))
