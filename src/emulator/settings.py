@@ -208,7 +208,7 @@ def _sts_url(environ: "Mapping[str, str]", role: RoleArn, region: str) -> str:
         return f"https://{partition(role.partition).sts_host(region, fips=fips)}"
     scheme, _, rest = url.partition("://")
     authority = rest.partition("/")[0]
-    if scheme.lower() != "https" or not _is_authority(authority) or any(c in rest for c in "?# "):
+    if scheme.lower() != "https" or not _is_authority(authority) or not _is_plain(rest) or set(rest) & set("?#"):
         raise wrong(names.ENV_STS_ENDPOINT, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
     return url
 
@@ -238,7 +238,12 @@ def _is_authority(authority: str) -> bool:
         host, port = authority, "443"
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1].replace(":", "0")
-    return bool(host) and host.isascii() and host.isprintable() and not set(host) & set(":/@[] \\") and port.isdigit()
+    return bool(host) and _is_plain(host) and not set(host) & set(":/@[]\\") and port.isascii() and port.isdigit()
+
+
+def _is_plain(part: str) -> bool:
+    """Tell whether this is printable ASCII without a space, so that it ends no line and no word of a request."""
+    return all("!" <= c <= "~" for c in part)
 
 
 def _session_name(environ: "Mapping[str, str]") -> str:

@@ -115,6 +115,7 @@ def test_an_empty_variable_is_not_set() -> None:
         ({"AWS_ENDPOINT_URL_STS": "https://"}, "AWS_ENDPOINT_URL_STS='https://' is wrong: give https://HOST"),
         ({"AWS_ENDPOINT_URL_STS": "https://u@h"}, "AWS_ENDPOINT_URL_STS='https://u@h' is wrong: give https://HOST"),
         ({"AWS_ENDPOINT_URL_STS": "https://h:x"}, "AWS_ENDPOINT_URL_STS='https://h:x' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX:y"}, "AWS_ENDPOINT_URL_STS='https://h/\\r\\nX:y' is wrong: give"),
         ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX: y"}, "AWS_ENDPOINT_URL_STS='https://h/\\r\\nX: y' is wrong: give"),
         ({"AWS_USE_FIPS_ENDPOINT": "yes"}, "AWS_USE_FIPS_ENDPOINT='yes' is wrong: give true or false"),
         ({"HTTPS_PROXY": "https://proxy"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),

@@ -41,6 +41,9 @@ def whole(data: bytes) -> Request:
         (b"/a#b", ("a",)),
         (b"http://169.254.169.254/a/b", ("a", "b")),  # absolute form
         (b"http://169.254.169.254", ()),
+        (b"HTTP://[FD00:EC2::254]/a", ("a",)),
+        (b"http://127.0.0.1:16925/a", ("a",)),
+        (b"http://[::1]:16925/a", ("a",)),
         (b"http://169.254.169.254/a?u=http://b/c", ("a",)),
         (b"/a%2Bb%3dc%40d", ("a+b=c@d",)),
         (b"/a%2", ("a%2",)),
@@ -131,6 +134,13 @@ def test_put_without_length() -> None:
 @pytest.mark.parametrize(
     ("data", "status"),
     [
+        (b"GET http://example.com/ HTTP/1.1\r\n\r\n", 421),  # this is no proxy
+        (b"GET http://169.254.169.254@example.com/ HTTP/1.1\r\n\r\n", 421),
+        (b"GET http://169.254.169.254.example.com/ HTTP/1.1\r\n\r\n", 421),
+        (b"GET http:///latest/ HTTP/1.1\r\n\r\n", 421),
+        (b"GET https://169.254.169.254/ HTTP/1.1\r\n\r\n", 421),
+        (b"CONNECT example.com:443 HTTP/1.1\r\n\r\n", 400),
+        (b"OPTIONS * HTTP/1.1\r\n\r\n", 400),
         (b"GET /\r\n\r\n", 400),
         (b"GET  / HTTP/1.1\r\n\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n\n", 400),  # TLS

@@ -4,10 +4,14 @@ Goes in: the bytes received so far. Comes out: a `Request`, None while it is not
 Forgiving where old clients need it (bare line feeds, missing lengths), strict about what a body's length is.
 """
 
+from emulator import names
+
 HEAD_LIMIT = 8192  # bytes of request line and headers
 BODY_LIMIT = 8192  # bytes of a body, which nothing here wants: it is read past
 SEEN_LIMIT = 64  # requests whose reading is remembered
 SEEN_REQUEST_LIMIT = 1024  # bytes of a request that is worth remembering
+# Whom a request in absolute form may be for: the metadata service and loopback. For others this would be a proxy.
+OWN_HOSTS = (names.IMDS_IPV4.encode(), b"[%b]" % names.IMDS_IPV6.encode(), b"127.0.0.1", b"[::1]", b"localhost")
 HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -19,6 +23,7 @@ REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     413: "Content Too Large",
+    421: "Misdirected Request",
     431: "Request Header Fields Too Large",
     500: "Internal Server Error",
     501: "Not Implemented",
@@ -165,9 +170,13 @@ def _segments(target: bytes) -> tuple[str, ...]:
     """Return the names in a path: absolute form, query and percent-encoding undone, empty ones left out."""
     path = target.partition(b"?")[0].partition(b"#")[0]
     if not path.startswith(b"/"):
-        path = path.partition(b"://")[2].partition(b"/")[2]  # RFC 9112 section 3.2.2
-        if b"://" not in target:
+        scheme, separator, rest = path.partition(b"://")  # RFC 9112 section 3.2.2
+        if not separator:
             raise Malformed(400)
+        authority, _, path = rest.partition(b"/")
+        host = authority if authority.endswith(b"]") else authority.rpartition(b":")[0] or authority
+        if scheme.lower() != b"http" or host.lower() not in OWN_HOSTS:
+            raise Malformed(421)  # RFC 9110 section 15.5.20
     return tuple(_unquote(name) for name in path.split(b"/") if name)
 
 
