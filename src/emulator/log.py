@@ -26,7 +26,7 @@ def line(level: str, event: str, fields: dict[str, str], now: float) -> str:
 
 def _value(text: str) -> str:
     """Return the text, in quotes if it would not read as one word."""
-    if all("!" <= c <= "~" and c not in '"=\\' for c in text):
+    if text.isascii() and text.isprintable() and not any(c in text for c in ' "=\\'):
         return text
     plain = "".join(c if c.isprintable() else " " for c in text)
     return '"' + plain.replace("\\", "\\\\").replace('"', '\\"') + '"'

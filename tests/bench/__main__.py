@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import measure, programs, report
+from tests.bench import measure, programs, report, webhook
 from tests.bench.subjects import Bench, prepare
 from tests.tools.progress import StepFailedError, say
 from tests.wire.process import free_ports
@@ -65,6 +65,7 @@ def run(directory: Path) -> measure.Figures:
     bench.upstream_port = growth_port
     with upstream(bench, measure.GROWTH_LIFE_SECONDS):
         parts.append(measure.growth(bench))
+    parts.append(webhook.figures())
     for part in parts:
         for name, row in part.items():
             figures[name].update(row)

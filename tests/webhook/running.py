@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Object = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = ROOT / "tests" / "pods" / "parameters.yaml"
+OF_THE_CHECKOUT = (sys.executable, "-m", "emulator", "webhook")
 START_SECONDS = 30.0
 ROLE = "arn:aws:iam::123456789012:role/app-role"
 
@@ -120,11 +121,13 @@ def environment(directory: Path, api: tuple[str, int], service_account: Path, **
 
 
 @contextlib.contextmanager
-def running(environ: Mapping[str, str], log_file: Path, *, until_ready: bool = True) -> Iterator[Webhook]:
+def running(
+    environ: Mapping[str, str], log_file: Path, *, until_ready: bool = True, command: Sequence[str] = OF_THE_CHECKOUT
+) -> Iterator[Webhook]:
     """Run a webhook; killed at the end if it has not ended by itself."""
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "emulator", "webhook"],
+            command,
             env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT / "src"), **environ},
             stdin=subprocess.DEVNULL,
             stderr=log,
