@@ -7,6 +7,8 @@ VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256
 PY := $(VENV)/bin/python
 READY := $(VENV)/.complete
 MODE ?= webhook
+# Tests that share nothing, so that they run side by side; the others share a cluster.
+APART := tests/unit tests/kustomize
 export PYTHONPATH := src:.
 
 help: ## This list
@@ -16,7 +18,9 @@ demo: $(READY) ## The main job on a real cluster (MODE=webhook or policy)
 	$(PY) -m tests.demo --mode $(MODE)
 
 test: check images cluster ## Every test, on a real cluster
-	$(PY) -m pytest tests
+	$(PY) -m tests.tools get kustomize kubectl
+	$(PY) -m pytest $(APART) -q -n auto
+	$(PY) -m pytest tests $(addprefix --ignore=,$(APART))
 
 unit: $(READY) ## Tests of the pure parts, in seconds
 	$(PY) -m pytest tests/unit -q -n auto
