@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 SOURCE = Path(__file__).parents[2] / "src"
 # As in the image; and on SIGUSR1 it says what is loaded.
@@ -29,6 +30,7 @@ from emulator.__main__ import main
 sys.exit(main())
 """
 DEADLINE_SECONDS = 30.0
+PORTS = (17000, 32000)
 ROLE_ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LIST = "/latest/meta-data/iam/security-credentials/"
 CREDENTIALS = LIST + "app-role"
@@ -43,10 +45,21 @@ class Answer(NamedTuple):
 
 
 class Emulator:
-    """One process. `log()` is what it wrote so far."""
+    """One process. `log()` is what it wrote so far, unless that went to `stderr`.
 
-    def __init__(self, environ: dict[str, str]) -> None:
-        self.port, self.health_port = free_ports(2)
+    `before`: words of a program that runs it, and becomes it. `ports`: those of an emulator that it replaces.
+    """
+
+    def __init__(  # noqa: PLR0913 - what one experiment or another changes
+        self,
+        environ: dict[str, str],
+        *,
+        before: Sequence[str] = (),
+        main: str = MAIN,
+        ports: tuple[int, int] | None = None,
+        stderr: int | None = None,
+    ) -> None:
+        self.port, self.health_port = ports or free_ports(2)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
         known = {
             "AWS_ROLE_ARN": ROLE_ARN,
@@ -55,8 +68,10 @@ class Emulator:
             "POD_NAMESPACE": "team-a",
             "POD_NAME": "app-0",
         }
-        command = [sys.executable, "-I", "-S", "-c", MAIN, "serve"]
-        self.process = subprocess.Popen(command, env={**known, **environ}, stderr=self._log)
+        command = [*before, sys.executable, "-I", "-S", "-c", main, "serve"]
+        self.process = subprocess.Popen(
+            command, env={**known, **environ}, stderr=self._log if stderr is None else stderr
+        )
 
     def log(self) -> str:
         """Return what was written to standard error."""
@@ -87,12 +102,14 @@ class Emulator:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports that nobody has, below those that the kernel gives to clients, which may take them meanwhile."""
+    free: list[int] = []
+    while len(free) < count:
+        port = PORTS[0] + secrets.randbelow(PORTS[1] - PORTS[0])
+        with socket.socket() as attempt, contextlib.suppress(OSError):
+            attempt.bind(("127.0.0.1", port))
+            free += [port] if port not in free else []
+    return free
 
 
 def ask(

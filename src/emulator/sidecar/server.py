@@ -23,12 +23,16 @@ IDLE_SECONDS = 60  # between requests
 SLOW_SECONDS = 10  # for a request to come whole, and for an answer to be taken
 DISCARD_SECONDS = 2  # for the rest of a request that was refused
 EVENTS_AT_ONCE = 64
+ACCEPTS_AT_ONCE = 64  # far more than clients send events, lest connections queue until the kernel drops them
 UNKNOWN = -1  # of a connection's events: epoll does not know it yet
 FOREVER = float("inf")
 
 
 class Listener:
-    """A listening socket, who answers on it, and how many connections it holds."""
+    """A listening socket, who answers on it, and the connections it holds, up to `limit`.
+
+    They are in the order in which they came to wait for what they wait for, the latest last.
+    """
 
     __slots__ = ("answering", "connections", "limit", "socket")
 
@@ -36,7 +40,7 @@ class Listener:
         self.socket = socket
         self.answering = answering
         self.limit = limit
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}
 
 
 class Connection(Conversation):
@@ -59,12 +63,13 @@ class Server:
     `wake_at`: when `run`'s `tick` is to be called next.
     """
 
-    __slots__ = ("_clock", "_connections", "_epoll", "_now", "_sweep_at", "_watched", "wake_at")
+    __slots__ = ("_clock", "_connections", "_epoll", "_listeners", "_now", "_sweep_at", "_watched", "wake_at")
 
     def __init__(self, clock: "Callable[[], float]") -> None:
         self._clock = clock
         self._now = clock()
         self._epoll = epoll()
+        self._listeners: list[Listener] = []
         self._connections: dict[int, Connection] = {}
         self._watched: dict[int, Callable[[float], None]] = {}
         self._sweep_at = FOREVER  # no deadline of a connection is earlier
@@ -72,6 +77,7 @@ class Server:
 
     def listen(self, listener: Listener) -> None:
         """Take connections from a socket that listens already."""
+        self._listeners.append(listener)
         self.watch(listener.socket.fileno(), lambda now: self._accept(listener, now))
 
     def watch(self, fd: int, call: "Callable[[float], None]") -> None:
@@ -121,28 +127,36 @@ class Server:
             if response is not None:
                 self._send(connection, connection.answer_waiting(response, now), now)
 
+    def make_room(self) -> None:
+        """Close a connection where there are most, since descriptors or memory are wanting."""
+        self._evict(max(self._listeners, key=_size))
+
     def _accept(self, listener: Listener, now: float) -> None:
-        """Take one connection; if there are others, the next turn does."""
-        try:
-            fd, _ = listener.socket._accept()  # type: ignore[attr-defined] # noqa: SLF001 - see the top
-        except OSError:  # it went away meanwhile, or there are no descriptors left
-            self._evict(listener)
-            return
-        if len(listener.connections) >= listener.limit and not self._evict(listener):
-            posix.close(fd)
-            return
-        posix.set_blocking(fd, False)
-        connection = Connection(fd, listener, now + IDLE_SECONDS)
-        self._connections[fd] = connection
-        listener.connections.add(connection)
-        self._receive(connection, now)  # most requests are there by now; some connections end before epoll knows them
+        """Take the connections that have come."""
+        for _ in range(ACCEPTS_AT_ONCE):
+            try:
+                fd, _ = listener.socket._accept()  # type: ignore[attr-defined] # noqa: SLF001 - see the top
+            except BlockingIOError:
+                return
+            except OSError:
+                self.make_room()
+                return
+            if len(listener.connections) >= listener.limit and not self._evict(listener):
+                posix.close(fd)
+                return
+            posix.set_blocking(fd, False)
+            connection = Connection(fd, listener, now + IDLE_SECONDS)
+            self._connections[fd] = connection
+            listener.connections[connection] = None
+            self._receive(connection, now)  # most requests are there by now; some connections end unknown to epoll
 
     def _evict(self, listener: Listener) -> bool:
-        """Close the connection whose patience ends first: slow requests before idle ones, waiting ones never."""
-        candidates = [c for c in listener.connections if c.waiting is None]
-        if candidates:
-            self._close(min(candidates, key=_deadline))
-        return bool(candidates)
+        """Close the connection that has waited for its client longest; one whose client waits for us, never."""
+        for connection in listener.connections:
+            if connection.waiting is None:
+                self._close(connection)
+                return True
+        return False
 
     def _receive(self, connection: Connection, now: float) -> None:
         try:
@@ -190,6 +204,9 @@ class Server:
 
     def _await(self, connection: Connection, events: int, deadline: float) -> None:
         connection.deadline = deadline
+        connections = connection.listener.connections
+        del connections[connection]
+        connections[connection] = None
         if deadline < self._sweep_at:  # noqa: PLR1730 - `min` takes three times as long
             self._sweep_at = deadline
         if events != connection.events:
@@ -208,14 +225,14 @@ class Server:
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.fd]
-        connection.listener.connections.discard(connection)
+        del connection.listener.connections[connection]
         posix.close(connection.fd)
         if not self._connections:
             self._sweep_at = FOREVER
 
 
-def _deadline(connection: Connection) -> float:
-    return connection.deadline
+def _size(listener: Listener) -> int:
+    return len(listener.connections)
 
 
 def _shut_down(fd: int) -> None:

@@ -11,7 +11,9 @@ from _socket import (
     IPPROTO_IPV6,
     IPPROTO_TCP,
     IPV6_V6ONLY,
+    SO_RCVBUF,
     SO_REUSEADDR,
+    SO_SNDBUF,
     SOCK_STREAM,
     SOL_SOCKET,
     TCP_NODELAY,
@@ -21,7 +23,8 @@ from _socket import (
 from emulator import names
 from emulator.settings import wrong
 
-BACKLOG = 1024
+BACKLOG = 4096  # the kernel's own bound; what overflows it is asked again after a second
+BUFFER_SIZE = 16384  # bytes that the kernel may hold for a connection, each way: they count as the container's
 
 
 def credential_sockets(port: int) -> list[socket]:
@@ -56,7 +59,9 @@ def _has_ipv6(address: str) -> bool:
 def _listen(variable: str, family: int, address: str, port: int) -> socket:
     listening = socket(family, SOCK_STREAM)
     listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
-    listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # connections inherit it
+    for option in (SO_RCVBUF, SO_SNDBUF):  # connections inherit them
+        listening.setsockopt(SOL_SOCKET, option, BUFFER_SIZE)
+    listening.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # likewise
     if family == AF_INET6:
         listening.setsockopt(IPPROTO_IPV6, IPV6_V6ONLY, int(address != "::"))
     try:
