@@ -162,7 +162,10 @@ def test_put_without_length() -> None:
         (PUT + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"T: r\r\n" * BODY_LIMIT, 413),
         (PUT + b"Content-Length: %d\r\n\r\n" % (BODY_LIMIT + 1), 413),
         (PUT + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n", 413),
+        # In pieces it would be 413 before the wrong chunk has come.
+        (PUT + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * BODY_LIMIT + b"zz\r\n", 413),
         (b"GET / HTTP/1.1\r\nX: " + b"x" * HEAD_LIMIT, 431),
+        (b"\r\n" * HEAD_LIMIT, 431),  # empty lines are kept too, so they have a limit
         (b"GET /" + b"x" * HEAD_LIMIT + b" HTTP/1.1\r\n\r\n", 431),
     ],
 )

@@ -86,9 +86,9 @@ class Conversation:
         return output
 
     def answer_waiting(self, response: Response, now: float) -> bytes:
-        """Return the answer to the request that waits."""
+        """Return the answer to the request that waits, and those to the requests that came behind it."""
         request, self.waiting = self.waiting, None
-        return b"" if request is None else self._encode(request, response, now)
+        return b"" if request is None else self._encode(request, response, now) + self.answers(now)
 
     def _answer(self, request: Request, now: float) -> bytes:
         response = self.answering.respond(request, now)

@@ -140,7 +140,7 @@ def _parse_head(data: bytes) -> Request | None:
     start = len(data) - len(data.lstrip(b"\r\n"))  # RFC 9112 section 2.2: empty lines before a request
     ends = [(at, at + len(mark)) for mark in (b"\n\r\n", b"\n\n") if (at := data.find(mark, start)) >= 0]
     end, after = min(ends, default=(len(data), 0))
-    if end - start > HEAD_LIMIT:
+    if end > HEAD_LIMIT:  # empty lines count: they are kept until the request is whole
         raise Malformed(431)
     if not after:
         return None
@@ -245,8 +245,10 @@ def _body_end(data: bytes, start: int, length: int | None) -> int | None:
     """Return where the body ends in `data`, None if that is yet to come."""
     if length is not None:
         return start + length if len(data) >= start + length else None
-    end = _chunked_end(data, start)
-    if (end or len(data)) - start > BODY_LIMIT:
+    # What is beyond the limit is not looked at, so that the answer is the same in whatever pieces the body comes.
+    limit = start + BODY_LIMIT
+    end = _chunked_end(data[:limit], start)
+    if end is None and len(data) > limit:
         raise Malformed(413)
     return end
 
