@@ -110,7 +110,7 @@ class Webhook:
                 seconds = self._settings.poll_seconds
             self._note_certificate()
             if self._rotation.served and not self._listener.is_open:
-                await self._listener.open(self._settings.port, self._context(self._rotation.served.context))
+                await self._listener.open(self._settings.port, self._context)
             await asyncio.sleep(max(seconds, 0))
 
     def _look(self) -> datetime:
@@ -125,15 +125,11 @@ class Webhook:
             log.write("info", "parameters-changed", {})
         return next_look
 
-    def _context(self, first: ssl.SSLContext) -> ssl.SSLContext:
-        """Return the listener's context: each handshake is handed on to the certificate that is in service then."""
-
-        def hand_on(connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-            if self._rotation.served:
-                connection.context = self._rotation.served.context
-
-        first.sni_callback = hand_on
-        return first
+    def _context(self) -> ssl.SSLContext:
+        """Return the context for the next handshake: that of the certificate in service."""
+        if self._rotation.served is None:
+            raise RuntimeError("the listener is open before there is a certificate")
+        return self._rotation.served.context
 
     def _note_trouble(self, trouble: str | None) -> None:
         if trouble != self._trouble:

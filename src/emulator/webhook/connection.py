@@ -1,0 +1,210 @@
+"""One connection of the webhook: its requests are read and answered one after the other.
+
+Goes in: bytes from a transport, through TLS if there is a context; what handles a request.
+Comes out: responses, one a request, in order; what is no request is answered with its 4xx and the connection closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol, cast
+
+from emulator import log
+from emulator.webhook.channel import Channel
+from emulator.webhook.http1 import BadRequest, Head, Request, Response, encode, read_head, text
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Handler = Callable[[Request], Response | Awaitable[Response]]
+    Contexts = Callable[[], ssl.SSLContext]
+
+REQUEST_SECONDS = 10  # for a handshake, and from the first byte of a request to its last; the API server waits for 5
+IDLE_SECONDS = 180  # longer than the API server keeps an idle connection (90), so that it is who closes
+LINGER_SECONDS = 2  # a refused request is read to its end for so long, else the peer may not see the answer
+LARGE_BYTES = 64 * 1024
+
+
+class Host(Protocol):
+    """What a connection knows of the listener that it belongs to."""
+
+    handle: Handler
+    is_draining: bool
+
+    def enter(self, connection: Connection) -> None:
+        """Note that the connection has begun."""
+
+    def leave(self, connection: Connection) -> None:
+        """Note that it has ended."""
+
+    def prefer(self, connection: Connection) -> None:
+        """Note that it was answered."""
+
+    def bound(self) -> None:
+        """Hold no more than there is room for."""
+
+
+class Connection(asyncio.Protocol):
+    """A protocol of asyncio; `contexts` gives the TLS context of the moment, None stands for plain HTTP."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, host: Host, contexts: Contexts | None) -> None:
+        self.is_busy = False  # a request has begun to arrive and is not answered yet
+        self.deadline = float("inf")
+        self._host = host
+        self._contexts = contexts
+        self._tls: Channel | None = None
+        self._loop = asyncio.get_running_loop()
+        self._buffer = bytearray()
+        self._head: Head | None = None
+        self._answering: asyncio.Task[None] | None = None
+        self._is_ending = False  # nothing more is read
+        self._is_held = False  # the peer does not read its answers
+
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much is held of a request that has not come whole."""
+        return 0 if self._answering else len(self._buffer)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the connection."""
+        self.transport = cast("asyncio.Transport", transport)
+        self._host.enter(self)
+        self.deadline = self._loop.time() + (REQUEST_SECONDS if self._contexts else IDLE_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
+        """Forget the connection; an answer under way has nowhere to go."""
+        self.is_busy = False
+        self._host.leave(self)
+        if self._answering:
+            self._answering.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; answer each request that is whole."""
+        if self._is_ending:
+            return
+        if self._contexts:
+            data = self._decrypted(data, self._contexts)
+        if data:
+            if not self.is_busy:
+                self.is_busy = True
+                self.deadline = self._loop.time() + REQUEST_SECONDS
+            self._buffer += data
+            self._proceed()
+            if len(self._buffer) > LARGE_BYTES:
+                self._host.bound()
+        if self._tls and self._tls.is_ended:
+            self.close()
+
+    def pause_writing(self) -> None:
+        """Stop reading from a peer that does not read its answers."""
+        self._is_held = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Go on where `pause_writing` stopped."""
+        self._is_held = False
+        self.transport.resume_reading()
+        self._proceed()
+
+    def close(self) -> None:
+        """Send what there is to send, then end the connection."""
+        self._is_ending = True
+        self.deadline = self._loop.time() + LINGER_SECONDS
+        if self._tls:
+            self._tls.end()
+            self.transport.write(self._tls.wire())
+        self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection at once, and hold nothing of it any more."""
+        self._is_ending = True
+        self._buffer.clear()
+        self.transport.abort()
+
+    def _decrypted(self, data: bytes, contexts: Contexts) -> bytes:
+        """Return what the peer said by TLS; one that breaks off is sent the alert, and closed."""
+        # Made with the first bytes only: a peer that says nothing takes no memory.
+        self._tls = self._tls or Channel(contexts())
+        was_established = self._tls.is_established
+        try:
+            said = self._tls.receive(data)
+        except ssl.SSLError:
+            self.close()
+            return b""
+        if wire := self._tls.wire():
+            self.transport.write(wire)
+        if self._tls.is_established and not was_established:
+            self.deadline = self._loop.time() + IDLE_SECONDS
+        return said
+
+    def _write(self, data: bytes) -> None:
+        if self._tls:
+            self._tls.send(data)
+            data = self._tls.wire()
+        self.transport.write(data)
+
+    def _proceed(self) -> None:
+        try:
+            while not (self._answering or self._is_held or self._is_ending) and (request := self._next_request()):
+                response = self._answer(request)
+                if isinstance(response, Response):
+                    self._send(response)
+        except BadRequest as error:
+            self._is_ending = True
+            self._buffer.clear()
+            self._write(encode(text(error.status, str(error)), keeps_alive=False))
+            self.deadline = self._loop.time() + LINGER_SECONDS
+
+    def _next_request(self) -> Request | None:
+        if self._head is None:
+            self._head = read_head(self._buffer)
+            if self._head and self._head.expects_continue:
+                self._write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        head = self._head
+        if head is None or len(self._buffer) < head.head_bytes + head.body_bytes:
+            return None
+        body = bytes(self._buffer[head.head_bytes : head.head_bytes + head.body_bytes])
+        return Request(head.method, head.path, body)
+
+    def _answer(self, request: Request) -> Response | None:
+        """Return the response; None if it comes later, and the peer is not read until then."""
+        try:
+            response = self._host.handle(request)
+        except Exception as error:  # noqa: BLE001 - the peer gets an answer whatever happens
+            return _failure(error)
+        if isinstance(response, Response):
+            return response
+        self.transport.pause_reading()
+        self._answering = asyncio.create_task(self._answer_later(response))
+        return None
+
+    async def _answer_later(self, response: Awaitable[Response]) -> None:
+        try:
+            answer = await response
+        except Exception as error:  # noqa: BLE001 - likewise
+            answer = _failure(error)
+        self._answering = None
+        self._send(answer)
+        self.transport.resume_reading()
+        self._proceed()
+
+    def _send(self, response: Response) -> None:
+        head = cast("Head", self._head)
+        keeps_alive = head.keeps_alive and not self._host.is_draining
+        del self._buffer[: head.head_bytes + head.body_bytes]
+        self._head = None
+        self.is_busy = bool(self._buffer)
+        self.deadline = self._loop.time() + (REQUEST_SECONDS if self.is_busy else IDLE_SECONDS)
+        self._write(encode(response, keeps_alive=keeps_alive, has_body=head.method != "HEAD"))
+        if not keeps_alive:
+            self.close()
+        self._host.prefer(self)
+
+
+def _failure(error: Exception) -> Response:
+    log.write("error", "failure", {"error": type(error).__name__, "message": str(error)[:200]})
+    return text(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the log of the webhook names it")
