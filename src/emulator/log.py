@@ -5,14 +5,18 @@ Goes in: a level, an event, its fields. Comes out: a line, written at once.
 
 import posix
 import time
+from select import POLLOUT, poll
 
 STDERR = 2
 
 
 def write(level: str, event: str, fields: dict[str, str]) -> None:
-    """Write one line. Nobody who reads no more of it (a closed pipe) may stop the server."""
+    """Write one line. Where nobody takes it (a closed or full pipe, a full disk) it is lost; the server goes on."""
+    writable = poll()
+    writable.register(STDERR, POLLOUT)
     try:
-        posix.write(STDERR, line(level, event, fields, time.time()).encode())
+        if writable.poll(0):  # a pipe then takes 4096 bytes at once
+            posix.write(STDERR, line(level, event, fields, time.time()).encode())
     except OSError:
         return
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from typing import TYPE_CHECKING
 
 from emulator import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NOW = 1_795_597_200.0
 
@@ -20,15 +25,41 @@ def test_line() -> None:
     assert expected == log.line("info", "started", fields, NOW)
 
 
-def test_nobody_reads() -> None:
-    """A log that nobody takes does not stop the server."""
+@contextlib.contextmanager
+def pipe() -> Iterator[tuple[int, int]]:
+    """Return the ends of a pipe; what is written to standard error goes into it."""
     saved = os.dup(2)
     read, write = os.pipe()
-    os.close(read)
     os.dup2(write, 2)
-    try:
+    yield read, write
+    os.dup2(saved, 2)
+    for descriptor in (saved, write):
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.close(read)
+
+
+def test_nobody_reads() -> None:
+    """A log that nobody takes any more does not stop the server."""
+    with pipe() as (read, _):
+        os.close(read)
         log.write("info", "started", {})
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(write)
+
+
+def test_nobody_reads_now() -> None:
+    """A log that nobody takes for now does not hold the server up: a line is lost; later ones are whole."""
+    with pipe() as (read, write):
+        os.set_blocking(write, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(write, b"x" * 4096)
+        os.set_blocking(write, True)
+        log.write("info", "lost", {})
+        os.set_blocking(read, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.read(read, 65536):
+                pass
+        log.write("info", "whole", {})
+        logged = os.read(read, 4096)
+
+    assert logged.endswith(b" level=info event=whole\n")

@@ -13,6 +13,7 @@ from emulator.sidecar.sts import MESSAGE_LIMIT, Grant, clean, form, read_answer,
 from tests.wire.stub_sts import error, grant
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+ROLE = "arn:aws-cn:iam::123456789012:role/team/app-role"
 NOW = 1_795_597_200.0  # 2026-11-25T09:00:00Z
 
 
@@ -105,7 +106,7 @@ def test_no_answer(data: bytes) -> None:
 
 def outcome_of(status: int, body: str, headers: str = "") -> dict[str, object]:
     """Return the fields of what an answer means."""
-    return fields(read_outcome(read_answer(http(status, body, headers)), TOKEN))
+    return fields(read_outcome(read_answer(http(status, body, headers)), TOKEN, ROLE))
 
 
 def test_grant() -> None:
@@ -195,7 +196,34 @@ def test_broken_off() -> None:
     """No answer at all is a failure."""
     expected = {"code": "BadAnswer", "message": "the answer broke off or was not HTTP", "status": 0, "request_id": ""}
 
-    assert expected == fields(read_outcome(None, TOKEN))
+    assert expected == fields(read_outcome(None, TOKEN, ROLE))
+
+
+def of_session(arn: str) -> str:
+    """Return an answer that says whose session it gives."""
+    user = f"<AssumedRoleUser><Arn>{arn}</Arn><AssumedRoleId>AROA1:app-0</AssumedRoleId></AssumedRoleUser>"
+    return grant("ASIA1", now=NOW).body.replace("<Credentials>", f"{user}<Credentials>")
+
+
+@pytest.mark.parametrize("arn", ["arn:aws-cn:sts::123456789012:assumed-role/app-role/app-0", ""])
+def test_session_of_the_role(arn: str) -> None:
+    """Credentials are taken of a session of the role, or where its ARN is left out; the role's path is in none."""
+    assert "ASIA1" == outcome_of(200, of_session(arn))["access_key_id"]
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        "arn:aws-cn:sts::123456789012:assumed-role/app-role-2/app-0",
+        "arn:aws-cn:sts::999999999999:assumed-role/app-role/app-0",
+        "arn:aws:sts::123456789012:assumed-role/app-role/app-0",
+    ],
+)
+def test_session_of_another_role(arn: str) -> None:
+    """Credentials of another role are not taken, and whose they are is told."""
+    actual = outcome_of(200, of_session(arn))
+
+    assert ("BadAnswer", f"credentials of another role: {arn}") == (actual["code"], actual["message"])
 
 
 @pytest.mark.parametrize("message", [f"Value '{TOKEN}' is bad", f"Value '{TOKEN[:30]}... is bad", f"{TOKEN}{TOKEN}"])
@@ -215,5 +243,5 @@ def test_clean() -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
     """Whatever the other side sends is an outcome."""
-    assert isinstance(read_outcome(read_answer(b"HTTP/1.1 200 OK\r\n\r\n" + data), TOKEN), Failure)
+    assert isinstance(read_outcome(read_answer(b"HTTP/1.1 200 OK\r\n\r\n" + data), TOKEN, ROLE), Failure)
     read_answer(data)

@@ -50,7 +50,7 @@ class Emulator:
     `before`: words of a program that runs it, and becomes it. `ports`: those of an emulator that it replaces.
     """
 
-    def __init__(  # noqa: PLR0913 - what one experiment or another changes
+    def __init__(
         self,
         environ: dict[str, str],
         *,

@@ -24,7 +24,7 @@ class Door:
 
     def __init__(self) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0))
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self._server = Server(lambda: 0.0)
         ok = Response(200, "ok")
         self._server.listen(Listener(self._socket, Answering(lambda *_: ok, lambda: ok, lambda _: None), LIMIT))

@@ -12,7 +12,7 @@ import posix
 # `signal` would import `enum`: 0.5 MB in each pod.
 from _signal import SIG_DFL, SIGALRM, SIGINT, SIGKILL, SIGTERM, alarm, signal  # type: ignore[import-not-found]
 
-from emulator.sidecar.credentials import Credentials, Failure, expiry_on_this_clock
+from emulator.sidecar.credentials import BAD_ANSWER, Credentials, Failure, expiry_on_this_clock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,15 +56,22 @@ class Exchange:
         posix.close(self.fd)
         posix.kill(self._child, SIGKILL)
         posix.waitpid(self._child, 0)
-        fields = unpack(self._said)
-        if fields is None:
-            return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
-        if fields[0] == "failure":
-            _, code, message, status, request_id = fields
-            return Failure(code, message, int(status), request_id), request_id
-        _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
-        expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
-        return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
+        return outcome_of(self._said, now)
+
+
+def outcome_of(said: bytes, now: float) -> "tuple[Credentials | Failure, str]":
+    """Return the outcome that a child has said, and the id of STS's answer; a Failure if it did not say all of it."""
+    fields = unpack(said)
+    if fields is None:
+        return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
+    if fields[0] == "failure":
+        _, code, message, status, request_id = fields
+        return Failure(code, message, int(status), request_id), request_id
+    _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
+    expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
+    if expires_at <= now:  # to take them would be to ask again at once, for ever
+        return Failure(BAD_ANSWER, "credentials that have expired already", request_id=request_id), request_id
+    return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
 
 
 def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> None:
@@ -106,7 +113,7 @@ def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
 
 def pack(fields: list[str]) -> bytes:
     """Return the fields as one message that says its length, so that a broken one is never taken for whole."""
-    body = "\0".join(fields).encode()
+    body = "\0".join(field.replace("\0", " ") for field in fields).encode()
     return b"%d:%b" % (len(body), body)
 
 

@@ -56,7 +56,7 @@ def _exchange(settings: "ServeSettings", duration_seconds: int, token: str, dead
         token=token,
     )
     tls.send(message, deadline)
-    return read_outcome(read_answer(tls.receive_all(ANSWER_LIMIT, deadline)), token)
+    return read_outcome(read_answer(tls.receive_all(ANSWER_LIMIT, deadline)), token, settings.role_arn)
 
 
 def _root_files(settings: "ServeSettings") -> list[str | None]:

@@ -15,9 +15,12 @@ from emulator.sidecar.credentials import BAD_ANSWER, Failure
 
 API_VERSION = "2011-06-15"
 PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+CODE_LIMIT = 100  # characters; the longest that AWS documents has 37
 MESSAGE_LIMIT = 400  # characters of an error's message that logs and answers repeat
-TOKEN_HEAD = 16  # characters by which a part of the token is known in a message
+READ_LIMIT = 4 * MESSAGE_LIMIT  # characters of it that are read at all
+TOKEN_PART = 16  # characters by which a part of the token is known in a message
 ANSWER_LIMIT = 65536
 
 
@@ -87,24 +90,30 @@ def _quote(value: str) -> str:
 
 def read_answer(data: bytes) -> Answer | None:
     """Return the HTTP answer in `data`, all that the other side sent; None if it broke off or is no HTTP."""
-    head, separator, rest = data.partition(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    words = lines[0].split(" ", 2)
-    if not separator or not lines[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004
-        return None
-    if words[1].startswith("1"):  # an interim answer: the real one follows
-        return read_answer(rest)
+    status = "100"
+    while status.startswith("1"):  # an interim answer: the real one follows
+        head, separator, data = data.partition(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        version, _, rest = lines[0].partition(" ")
+        status = rest.partition(" ")[0]
+        if not separator or not version.startswith("HTTP/1.") or len(status) != 3 or not _is_number(status):  # noqa: PLR2004
+            return None
     headers = {}
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    body: bytes | None = rest
+    body: bytes | None = data
+    length = headers.get("content-length")
     if headers.get("transfer-encoding", "").lower() == "chunked":
-        body = _unchunk(rest)
-    elif headers.get("content-length", "").isdigit():
-        length = int(headers["content-length"])
-        body = rest[:length] if len(rest) >= length else None
-    return None if body is None else Answer(int(words[1]), headers, body)
+        body = _unchunk(data)
+    elif length is not None:
+        is_whole = _is_number(length) and len(length) <= len(str(ANSWER_LIMIT)) and len(data) >= int(length)
+        body = data[: int(length)] if is_whole else None
+    return None if body is None else Answer(int(status), headers, body)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _unchunk(data: bytes) -> bytes | None:
@@ -112,27 +121,27 @@ def _unchunk(data: bytes) -> bytes | None:
     parts: list[bytes] = []
     while True:
         line, separator, data = data.partition(b"\r\n")
-        try:
-            size = int(line.partition(b";")[0], 16)
-        except ValueError:
+        digits = line.partition(b";")[0].strip()
+        if not separator or not digits or not HEX_DIGITS.issuperset(digits):
             return None
-        if not separator or len(data) < size:
-            return None
+        size = int(digits, 16)
         if size == 0:
             return b"".join(parts)
+        if data[size : size + 2] != b"\r\n":
+            return None
         parts.append(data[:size])
         data = data[size + 2 :]
 
 
-def read_outcome(answer: Answer | None, token: str) -> Grant | Failure:
+def read_outcome(answer: Answer | None, token: str, role_arn: str) -> Grant | Failure:
     """Return what an answer of STS means. `token`: the one sent, which no message may repeat."""
     if answer is None:
         return Failure(BAD_ANSWER, "the answer broke off or was not HTTP")
     fields = _fields(answer.body)
-    request_id = fields.get("RequestId", answer.headers.get("x-amzn-requestid", ""))
+    request_id = clean(fields.get("RequestId", answer.headers.get("x-amzn-requestid", "")), token)
     if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-        code = fields.get("Code", "")
-        if not code.isalnum():
+        code = clean(fields.get("Code", ""), token)
+        if not code.isalnum() or len(code) > CODE_LIMIT:
             return Failure(BAD_ANSWER, f"HTTP {answer.status} without an error of STS", answer.status, request_id)
         return Failure(code, clean(fields.get("Message", ""), token), answer.status, request_id)
     access_key_id, secret_access_key, session_token = (
@@ -141,14 +150,24 @@ def read_outcome(answer: Answer | None, token: str) -> Grant | Failure:
     expiration = _timestamp(fields.get("Expiration", ""))
     if expiration is None or not (_is_key(access_key_id) and _is_key(secret_access_key) and _is_key(session_token)):
         return Failure(BAD_ANSWER, "HTTP 200 without usable credentials", request_id=request_id)
+    session = fields.get("Arn", "")
+    if session and not session.startswith(sessions_of(role_arn)):  # empty from some services that stand in for STS
+        return Failure(BAD_ANSWER, clean(f"credentials of another role: {session}", token), request_id=request_id)
     date = _http_date(answer.headers.get("date", ""))
     return Grant(access_key_id, secret_access_key, session_token, expiration, date=date, request_id=request_id)
 
 
+def sessions_of(role_arn: str) -> str:
+    """Return how the ARNs of a role's sessions begin; they leave the role's path out (IAM User Guide, identifiers)."""
+    _, partition, _, _, account, role = role_arn.split(":", 5)
+    return f"arn:{partition}:sts::{account}:assumed-role/{role.rpartition('/')[2]}/"
+
+
 def clean(message: str, token: str) -> str:
     """Return a message fit for a log line: printable ASCII, of bounded length, nothing of the token in it."""
-    if token:
-        message = message.replace(token, "[token]").partition(token[:TOKEN_HEAD])[0]
+    message = message.replace(token, "[token]")[:READ_LIMIT] if token else message[:READ_LIMIT]
+    parts = (at for at in range(len(message) - TOKEN_PART + 1) if message[at : at + TOKEN_PART] in token)
+    message = message[: next(parts, None)]
     plain = "".join(c if " " <= c <= "~" else " " for c in message)
     return " ".join(plain.split())[:MESSAGE_LIMIT]
 
@@ -162,7 +181,8 @@ def _fields(body: bytes) -> dict[str, str]:
         fields[name.rpartition(" ")[2]] = "".join(text).strip()
         text.clear()
 
-    parser = pyexpat.ParserCreate(namespace_separator=" ")
+    # A document that names its encoding could else have any codec of Python's loaded.
+    parser = pyexpat.ParserCreate("utf-8", " ")
     parser.StartElementHandler = lambda _name, _attributes: text.clear()
     parser.CharacterDataHandler = text.append
     parser.EndElementHandler = end
@@ -193,6 +213,6 @@ def _http_date(text: str) -> float | None:
         _, day, month, year, time, _ = text.split(" ")
         hour, minute, second = time.split(":")
         date = datetime(int(year), MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date.timestamp()
