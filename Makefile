@@ -7,6 +7,7 @@ VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256
 PY := $(VENV)/bin/python
 READY := $(VENV)/.complete
 MODE ?= webhook
+MINUTES ?= 125
 # Tests that share nothing, so that they run side by side; the others share a cluster.
 APART := tests/unit tests/kustomize
 export PYTHONPATH := src:.
@@ -53,8 +54,8 @@ chaos: images cluster ## Load, faults, fuzzing and upgrades at full size
 	$(PY) -m pytest --full tests/fuzz tests/load tests/faults tests/scale tests/operators
 	$(PY) -m tests.reliability
 
-soak: images ## Two hours of a cluster at accelerated time (MINUTES=120)
-	$(PY) -m pytest --full tests/soak
+soak: images ## Two hours of a cluster at accelerated time (MINUTES=125)
+	IMDS_EMULATOR_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest --full --capture=no tests/soak
 	$(PY) -m tests.reliability
 
 venv: $(READY) ## The development environment, in the cache
