@@ -17,9 +17,11 @@ from emulator.sidecar.credentials import BAD_ANSWER, Credentials, Failure, expir
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from emulator.settings import ServeSettings
+    from emulator.sidecar.sts import Grant
 
 LIMIT_SECONDS = 4.5  # for all of it: name, connection, TLS, answer
 GRACE_SECONDS = 0.3  # after which a child that does not keep the limit itself is killed
+LIFE_LIMIT_SECONDS = 366 * 86400  # no STS gives credentials for so long
 PIPE_SIZE = 65536  # bytes that a pipe takes without a reader; an outcome has less
 FILE_DESCRIPTORS = 65536
 
@@ -60,17 +62,21 @@ class Exchange:
 
 
 def outcome_of(said: bytes, now: float) -> "tuple[Credentials | Failure, str]":
-    """Return the outcome that a child has said, and the id of STS's answer; a Failure if it did not say all of it."""
-    fields = unpack(said)
-    if fields is None:
+    """Return the outcome that a child has said, and the id of STS's answer; a Failure if it did not say all of it.
+
+    The child is who speaks with the world: whatever it says, the server goes on.
+    """
+    try:
+        kind, *fields = unpack(said)
+        if kind == "failure":
+            code, message, status, request_id = fields
+            return Failure(code, message, int(status), request_id), request_id
+        access_key_id, secret_access_key, token, expiration, date, request_id = fields
+        expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
+    except ValueError:
         return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
-    if fields[0] == "failure":
-        _, code, message, status, request_id = fields
-        return Failure(code, message, int(status), request_id), request_id
-    _, access_key_id, secret_access_key, token, expiration, date, request_id = fields
-    expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
-    if expires_at <= now:  # to take them would be to ask again at once, for ever
-        return Failure(BAD_ANSWER, "credentials that have expired already", request_id=request_id), request_id
+    if not now < expires_at < now + LIFE_LIMIT_SECONDS:  # to take dead ones would be to ask again at once, for ever
+        return Failure(BAD_ANSWER, "credentials that have expired, or never will", request_id=request_id), request_id
     return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
 
 
@@ -101,9 +107,13 @@ def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
     from emulator.sidecar.fetch import fetch  # noqa: PLC0415 - TLS is for the child
 
     try:
-        outcome = fetch(settings, duration_seconds, LIMIT_SECONDS)
+        return told(fetch(settings, duration_seconds, LIMIT_SECONDS))
     except Exception as error:  # noqa: BLE001 - a defect of ours; its text might hold the token
-        outcome = Failure("ExchangeFailed", f"defect: {type(error).__name__}")
+        return told(Failure("ExchangeFailed", f"defect: {type(error).__name__}"))
+
+
+def told(outcome: "Grant | Failure") -> list[str]:
+    """Return what a child says of its outcome."""
     if isinstance(outcome, Failure):
         return ["failure", outcome.code, outcome.message, str(outcome.status), outcome.request_id]
     date = "" if outcome.date is None else str(outcome.date)
@@ -117,9 +127,9 @@ def pack(fields: list[str]) -> bytes:
     return b"%d:%b" % (len(body), body)
 
 
-def unpack(message: bytes) -> list[str] | None:
-    """Return the fields of a message, None if it is not whole."""
+def unpack(message: bytes) -> list[str]:
+    """Return the fields of a message; ValueError if it is not whole."""
     length, separator, body = message.partition(b":")
     if not separator or length != b"%d" % len(body):
-        return None
+        raise ValueError("a message that broke off")
     return body.decode().split("\0")
