@@ -152,10 +152,14 @@ def integer(environ: "Mapping[str, str]", name: str, default: int, bounds: tuple
     value = text(environ, name)
     if not value:
         return default
-    low, high = bounds
-    if not (value.isascii() and value.isdigit() and len(value) <= len(str(high)) and low <= int(value) <= high):
-        raise wrong(name, value, f"give a whole number from {low} to {high}")
+    if not _is_number(value, bounds):
+        raise wrong(name, value, f"give a whole number from {bounds[0]} to {bounds[1]}")
     return int(value)
+
+
+def _is_number(value: str, bounds: tuple[int, int]) -> bool:
+    low, high = bounds
+    return value.isascii() and value.isdigit() and len(value) <= len(str(high)) and low <= int(value) <= high
 
 
 def choice(environ: "Mapping[str, str]", name: str, default: str, choices: tuple[str, ...]) -> str:
@@ -238,7 +242,7 @@ def _is_authority(authority: str) -> bool:
         host, port = authority, "443"
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1].replace(":", "0")
-    return bool(host) and _is_plain(host) and not set(host) & set(":/@[]\\") and port.isascii() and port.isdigit()
+    return bool(host) and _is_plain(host) and not set(host) & set(":/@[]\\") and _is_number(port, PORTS)
 
 
 def _is_plain(part: str) -> bool:

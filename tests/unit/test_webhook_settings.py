@@ -125,6 +125,7 @@ def test_parameters(tmp_path: Path) -> None:
         ("sidecarMode", "old", "sidecarMode='old' is wrong: give one of auto, native, classic"),
         ("useFipsEndpoint", "yes", "useFipsEndpoint='yes' is wrong: give one of true, false"),
         ("allowedRolesMode", "on", "allowedRolesMode='on' is wrong: give one of off, audit, enforce"),
+        ("allowedRolesMode", "enforce\n", "allowedRolesMode='enforce\\n' is wrong: remove the white space around it"),
         ("emulatorImage", " ", "emulatorImage is not set: set it in the ConfigMap"),
     ],
 )

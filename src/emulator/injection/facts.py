@@ -164,7 +164,7 @@ class Facts(Pod):
 
     @fact(
         f"{param('allowedRolesMode')} == 'off' || variables.allowed_roles.exists(g,"
-        r" variables.role_arn.matches('^\\Q' + g.replace('*', '\\E.*\\Q') + '\\E$'))"
+        r" variables.role_arn.matches('^\\Q' + g.replace('\\', '\\E\\\\\\Q').replace('*', '\\E.*\\Q') + '\\E$'))"
     )
     def role_allowed(self) -> bool:
         """May a pod of this namespace ask for the role?"""

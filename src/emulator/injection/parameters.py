@@ -18,6 +18,7 @@ from emulator.settings import (
     choice,
     integer,
     required,
+    wrong,
 )
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
     """Raise SettingsError for the first parameter that can't be right."""
     for key in NEEDED:
         required(parameters, key, "set it in the ConfigMap")
+    for key, value in parameters.items():
+        if value != value.strip():  # a policy compares it as it is
+            raise wrong(key, value, "remove the white space around it")
     for key, bounds in NUMBERS.items():
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
