@@ -1,0 +1,3 @@
+module imds-emulator/tests/load/webhook_peers
+
+go 1.22
