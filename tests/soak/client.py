@@ -1,7 +1,7 @@
 """A plain client that asks the metadata service for credentials once a second and takes nothing on trust.
 
-In: where the metadata service and STS are. Out: the counts so far, as lines of JSON: every ten seconds, at each failure,
-at SIGTERM. It runs in a pod by itself: nothing of this checkout is there.
+In: where the metadata service and STS are. Out: the counts so far, as lines of JSON: every ten seconds, after each
+failure, at SIGTERM. It runs in a pod by itself: nothing of this checkout is there.
 """
 
 import argparse
