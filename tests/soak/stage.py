@@ -35,7 +35,7 @@ class Stage:
     leaves: set[str] = field(default_factory=set)
     authorities: set[str] = field(default_factory=set)
 
-    def crowd(self) -> Team:
+    def connect(self) -> Team:
         """Return the namespace over a connection of its own, for a thread."""
         kube = Kube(ExistingCluster(str(self.team.kube.kubeconfig)))
         sts = ClusterSts(kube, self.team.sts.namespace, self.team.sts.address, self.team.sts.ca)

@@ -33,7 +33,7 @@ def test_two_hours_of_a_cluster(stage: Stage, figures: Figures) -> None:
     stage.start_clients()
     watched = stage.watched()
     before = {name: pods.exchanges(stage.team, name) for name in pods.CLIENTS}
-    teams = [stage.crowd() for _ in range(5)]
+    teams = [stage.connect() for _ in range(5)]
     reviews = Repeated(5, lambda: pods.review(teams[0]))
     briefs = Repeated(60, lambda: pods.brief(teams[1]))
     renewals = Repeated(60, lambda: pods.renew_token(teams[2], pods.RENEWED))
