@@ -78,6 +78,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
         """Forget the connection; an answer under way has nowhere to go."""
         self.is_busy = False
+        self._is_ending = True
         self._host.leave(self)
         if self._answering:
             self._answering.cancel()
@@ -107,7 +108,6 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """Go on where `pause_writing` stopped."""
         self._is_held = False
-        self.transport.resume_reading()
         self._proceed()
 
     def close(self) -> None:
@@ -148,16 +148,26 @@ class Connection(asyncio.Protocol):
         self.transport.write(data)
 
     def _proceed(self) -> None:
+        """Answer the next request, if it has come whole; the one after it when others have had their turn."""
+        if self._answering or self._is_held or self._is_ending:
+            return
         try:
-            while not (self._answering or self._is_held or self._is_ending) and (request := self._next_request()):
-                response = self._answer(request)
-                if isinstance(response, Response):
-                    self._send(response)
+            request = self._next_request()
         except BadRequest as error:
             self._is_ending = True
             self._buffer.clear()
             self._write(encode(text(error.status, str(error)), keeps_alive=False))
             self.deadline = self._loop.time() + LINGER_SECONDS
+            self.transport.resume_reading()
+            return
+        response = self._answer(request) if request else None
+        if response:
+            self._send(response)
+        if response and self._buffer:
+            self.transport.pause_reading()
+            self._loop.call_soon(self._proceed)
+        elif not (self._answering or self._is_held):
+            self.transport.resume_reading()
 
     def _next_request(self) -> Request | None:
         if self._head is None:
@@ -189,7 +199,6 @@ class Connection(asyncio.Protocol):
             answer = _failure(error)
         self._answering = None
         self._send(answer)
-        self.transport.resume_reading()
         self._proceed()
 
     def _send(self, response: Response) -> None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 CONNECTIONS = 500
 UNFINISHED_BYTES = 16 * 1024 * 1024  # of all requests that have not come whole
 BACKLOG = 512
+ACCEPTED_AT_ONCE = 16  # few, so that one that comes in a flood is heard before 500 others have taken its place
+SOCKET_BYTES = 32 * 1024  # that the kernel keeps in each direction, and doubles: they count as the webhook's memory
 SWEEP_SECONDS = 1
 
 
@@ -50,9 +52,14 @@ class Listener:
 
     async def open(self, port: int, contexts: Contexts | None = None) -> int:
         """Listen on `port` of every address (0: a free one), by TLS if there are contexts; return the port."""
+        bound = _bind(port)
+        for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+            bound.setsockopt(socket.SOL_SOCKET, option, SOCKET_BYTES)
+        # asyncio uses one number for how many wait to be accepted, and how many are accepted between two looks around.
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self, contexts), sock=_bind(port), backlog=BACKLOG
+            lambda: Connection(self, contexts), sock=bound, backlog=ACCEPTED_AT_ONCE
         )
+        bound.listen(BACKLOG)
         self._sweeper = asyncio.create_task(self._sweep())
         return cast("int", self._server.sockets[0].getsockname()[1])
 
