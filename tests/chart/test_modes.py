@@ -11,7 +11,7 @@ import yaml
 
 from emulator import names
 from emulator.injection import cel
-from tests.chart.rendering import CHART, HelmError, objects, one, template
+from tests.chart.rendering import CHART, HelmError, objects, one, template, webhook
 
 GOLDEN = Path(__file__).parent / "golden"
 SOURCES = CHART.parents[1] / "src" / "emulator"
@@ -58,6 +58,16 @@ def test_policy_mode_has_no_server() -> None:
         "ValidatingAdmissionPolicy",
         "ValidatingAdmissionPolicyBinding",
     } == kinds
+
+
+def test_mode_between() -> None:
+    """Mode `both` has the objects of webhook and policy; the webhook may be away, for the policy stands in."""
+    found = {mode: objects(f"--set=mode={mode}") for mode in ("webhook", "policy", "both")}
+    named = {mode: {(each["kind"], each["metadata"]["name"]) for each in found[mode]} for mode in found}
+
+    assert named["webhook"] | named["policy"] == named["both"]
+    assert ("Fail", "Ignore") == tuple(webhook(found[mode])["failurePolicy"] for mode in ("webhook", "both"))
+    assert "Fail" == one(found["both"], "MutatingAdmissionPolicy")["spec"]["failurePolicy"]
 
 
 @pytest.mark.parametrize(

@@ -37,24 +37,24 @@ class Release:
     name: str
     namespace: str
 
-    def install(self, values: dict[str, Any]) -> None:
+    def install(self, values: dict[str, Any], chart: Path = CHART) -> None:
         """Install or upgrade; return once a labelled pod would be injected."""
-        self._helm(
-            "upgrade",
-            "--install",
-            self.name,
-            str(CHART),
-            "--create-namespace",
-            "--wait",
-            f"--timeout={_INSTALL_SECONDS}s",
-            "--values=-",
-            stdin=json.dumps(values),
-        )
+        wait = ("--wait", f"--timeout={_INSTALL_SECONDS}s")
+        arguments = ("--install", self.name, str(chart), "--create-namespace", "--values=-", *wait)
+        self.helm("upgrade", *arguments, stdin=json.dumps(values))
         wait_for("a labelled pod is injected", self.works, _WORKING_SECONDS)
+
+    def rollback(self) -> None:
+        """Go back to the revision before; return when its pods are ready."""
+        self.helm("rollback", self.name, "--wait", f"--timeout={_INSTALL_SECONDS}s")
+
+    def test(self) -> str:
+        """Run `helm test`; return what its pods have written."""
+        return self.helm("test", self.name, "--logs", f"--timeout={_INSTALL_SECONDS}s")
 
     def uninstall(self) -> None:
         """Uninstall, and remove the namespace; nothing happens if there is no release."""
-        self._helm("uninstall", self.name, "--ignore-not-found", "--wait", f"--timeout={_INSTALL_SECONDS}s")
+        self.helm("uninstall", self.name, "--ignore-not-found", "--wait", f"--timeout={_INSTALL_SECONDS}s")
         self.kube.delete(path("v1", "Namespace", name=self.namespace))
 
     def pods(self) -> list[Object]:
@@ -79,11 +79,13 @@ class Release:
         except RefusedError:
             return False
 
-    def _helm(self, *arguments: str, stdin: str = "") -> None:
+    def helm(self, *arguments: str, stdin: str = "") -> str:
+        """Run helm; return its output. Raises RuntimeError with its complaint."""
         argv = [program("helm"), "--kubeconfig", str(self.kube.kubeconfig), "--namespace", self.namespace, *arguments]
         done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"helm {arguments[0]} {self.name}: {done.stderr.strip()}")
+        return done.stdout
 
 
 def containers(pod: Object) -> list[str]:

@@ -68,7 +68,7 @@ admissionregistration.k8s.io/v1
 {{- else if semverCompare ">=1.34.0-0" $version -}}
 admissionregistration.k8s.io/v1beta1
 {{- else }}
-{{- fail (printf "mode is policy, which needs Kubernetes 1.34 or later, and this is %s: set mode to webhook" $version) }}
+{{- fail (printf "mode is %s, which needs Kubernetes 1.34 or later, and this is %s: set mode to webhook" .Values.mode $version) }}
 {{- end }}
 {{- end }}
 

@@ -34,6 +34,7 @@ REFERENCE = Path("docs/reference.md")
 PARAMETERS = Path("src/emulator/inject/default_parameters.json")
 # A folder of manifests is a part of the installation: what all have, or what one `mode` of the chart adds.
 COMMON, MODES = "common", ("webhook", "policy")
+WITHOUT = {"webhook": "policy", "policy": "webhook"}  # part -> the mode that lacks it; `both` has all
 PARTS = (COMMON, *MODES)
 MADE_BY = "Made by `make render` from src/emulator/render/manifests/"
 TABLE_BEGIN, TABLE_END = "<!-- values: made by `make render` -->\n", "<!-- end of values -->\n"
@@ -106,7 +107,7 @@ def for_helm(source: str) -> str:
     text = environment(Helm()).get_template(source).render()
     part = source.split("/", maxsplit=1)[0]
     if part != COMMON:
-        text = Helm().when("mode", part, caller=lambda: text)
+        text = Helm().unless("mode", WITHOUT[part], caller=lambda: text)
     return f"{{{{- /* {MADE_BY}{source} */ -}}}}\n{text}"
 
 
