@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Any
 
 import pytest
@@ -73,6 +74,40 @@ def test_no_review(body: Object) -> None:
     """What is no AdmissionReview v1 is an error of the caller."""
     with pytest.raises(ValueError, match=r"^the body is not an AdmissionReview"):
         admission.review(body, BY_NAME["plain"].parameters, native_sidecars=True)
+
+
+def test_no_containers_yet() -> None:
+    """A pod without containers, which the API server refuses only after admission, is no error of ours."""
+    case = BY_NAME["classic"]
+    pod = {**case.pod, "spec": {"containers": []}}
+
+    assert answer(case, object=pod)["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fault"),
+    [
+        ({"metadata": {"annotations": 5}}, "metadata.annotations is no map"),
+        ({"metadata": {"annotations": "kubernetes.io/config.mirror"}}, "metadata.annotations is no map"),
+        ({"metadata": {"labels": {"a\nb": 5}}}, r"metadata.labels['a\nb'] is no text: put it in quotes"),
+        (
+            {"spec": {"containers": [{"name": "a", "env": [{"name": []}]}]}},
+            "spec.containers[0].env[0] has no name that is a text",
+        ),
+    ],
+)
+def test_no_pod(changed: Object, fault: str) -> None:
+    """What no API server would send is an error of the caller, with the field."""
+    with pytest.raises(ValueError, match=rf"^the AdmissionReview's object is no Pod: {re.escape(fault)}$"):
+        answer(BY_NAME["plain"], object={**BY_NAME["plain"].pod, **changed})
+
+
+def test_capabilities_of_another_kind() -> None:
+    """A container that feigns the redirect, with what is no list of capabilities, is refused."""
+    feigned = {"name": "imds-redirect", "args": ["redirect"], "securityContext": {"capabilities": {"add": 5}}}
+    spec = {**BY_NAME["plain"].pod["spec"], "initContainers": [feigned]}
+
+    assert not answer(BY_NAME["plain"], object={**BY_NAME["plain"].pod, "spec": spec})["allowed"]
 
 
 def test_auto_goes_by_the_api_server() -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator.webhook import http1
 from emulator.webhook.http1 import BODY_BYTES, HEAD_BYTES, BadRequest, Head, Response, encode, read_head
 
 POST = "POST /mutate?timeout=5s HTTP/1.1\r\nHost: a\r\n"
@@ -106,3 +107,8 @@ def test_encode(keeps_alive: bool, has_body: bool, expected: str) -> None:  # no
     actual = encode(Response(200, b"ok", "text/x"), keeps_alive=keeps_alive, has_body=has_body)
 
     assert expected.encode() == actual
+
+
+def test_any_message() -> None:
+    """A message that repeats half a surrogate pair, which JSON may hold, is sent."""
+    assert b"\\ud800 is no text\n" == http1.text(HTTPStatus.BAD_REQUEST, "\ud800 is no text").body

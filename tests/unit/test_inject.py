@@ -51,7 +51,7 @@ spec:
           image: app:1
           command: ["sh", '-c', "echo 'a  b'"]
           env:
-            - name: ON
+            - name: MODE
               value: "on"
             - {{name: LONG, value: "{"word " * 40}"}}
 """
@@ -235,7 +235,7 @@ def test_nothing_is_printed_by_half(
 def test_warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """What is odd is told on standard error, and the manifest is printed."""
     status, output, complaints = run(
-        monkeypatch, capsys, "-f", "-", stdin=DEPLOYMENT.replace("name: ON", "name: AWS_ACCESS_KEY_ID")
+        monkeypatch, capsys, "-f", "-", stdin=DEPLOYMENT.replace("name: MODE", "name: AWS_ACCESS_KEY_ID")
     )
 
     assert status == 0

@@ -68,6 +68,8 @@ def admit(handler: Reviews, of: dict[str, Any]) -> dict[str, Any]:
         (b"null", "the body is no AdmissionReview with a request"),
         (b"{}", "the body is no AdmissionReview with a request"),
         (b'{"request": []}', "the body is no AdmissionReview with a request"),
+        (b'{"request": {"uid": NaN}}', "the AdmissionReview's request.uid is no text"),
+        (b'{"request": {"namespace": [[]]}}', "the AdmissionReview's request.namespace is no text"),
         (
             b'{"apiVersion": "admission.k8s.io/v1beta1", "request": {}}',
             "the body is not an AdmissionReview of admission.k8s.io/v1 with a request",
@@ -215,6 +217,7 @@ def test_classic_sidecar_before_1_29() -> None:
         ({"namespace": "a", "object": {"metadata": {"generateName": "b-"}}}, ("a", "b-*")),
         ({"object": None}, ("", "*")),
         ({"object": {"metadata": []}}, ("", "*")),
+        ({"namespace": 1, "name": [[]], "object": {"metadata": {"generateName": {}}}}, ("", "*")),
     ],
 )
 def test_who(request_: dict[str, Any], expected: tuple[str, str]) -> None:

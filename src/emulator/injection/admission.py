@@ -66,7 +66,7 @@ def _is_new_pod(request: Object) -> bool:
         and (at(kind, "group") or "", at(kind, "kind")) == ("", "Pod")
         and not request.get("subResource")
         and isinstance(pod, dict)
-        and MIRROR_ANNOTATION not in (at(pod, "metadata", "annotations") or {})
+        and at(pod, "metadata", "annotations", MIRROR_ANNOTATION) is None
     )
 
 

@@ -106,10 +106,11 @@ class Pod:
         """The name of the pod's own first container."""
         return str(self.main_containers[0]["name"])
 
-    @fact(f"!({text(DEFAULT_CONTAINER)} in variables.annotations)")
+    # A pod without containers is refused by the API server, but only after admission.
+    @fact(f"!({text(DEFAULT_CONTAINER)} in variables.annotations) && variables.main_containers.size() > 0")
     def no_default_container(self) -> bool:
-        """Has nobody said which container kubectl means?"""
-        return DEFAULT_CONTAINER not in self.annotations
+        """Has nobody said which container kubectl means, and is there one?"""
+        return DEFAULT_CONTAINER not in self.annotations and self.main_containers != []
 
     @fact("object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job')")
     def job(self) -> bool:

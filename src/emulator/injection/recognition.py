@@ -54,7 +54,8 @@ def is_emulator(container: Object) -> bool:
 def is_redirect(container: Object) -> bool:
     """Tell whether a container may redirect, and does."""
     added = at(container, "securityContext", "capabilities", "add")
-    return _runs(container, names.REDIRECT_CONTAINER, REDIRECT_ARGS) and "NET_ADMIN" in (added or [])
+    may = isinstance(added, list) and "NET_ADMIN" in added
+    return _runs(container, names.REDIRECT_CONTAINER, REDIRECT_ARGS) and may
 
 
 def is_token_volume(volume: Object) -> bool:

@@ -81,7 +81,7 @@ def shape_fault(pod: Object) -> str:
     for texts in ("labels", "annotations"):
         for key, value in (at(pod, "metadata", texts) or {}).items():
             if not isinstance(value, str):
-                return f"metadata.{texts}['{key}'] is no text: put it in quotes"
+                return f"metadata.{texts}[{key!r}] is no text: put it in quotes"
     for field in NAMED:
         for index, item in enumerate(at(pod, "spec", field) or []):
             if fault := _item_fault(item, f"spec.{field}[{index}]"):
@@ -96,6 +96,9 @@ def _item_fault(item: Any, path: str) -> str:  # noqa: ANN401 - anything that YA
         value = item.get(field)
         if value is not None and not (isinstance(value, list) and all(isinstance(entry, dict) for entry in value)):
             return f"{path}.{field} is no list of maps"
+    for index, entry in enumerate(item.get("env") or []):
+        if not isinstance(entry.get("name"), str):
+            return f"{path}.env[{index}] has no name that is a text"
     return ""
 
 

@@ -97,7 +97,7 @@ def _body_bytes(headers: dict[str, str]) -> int:
 
 def text(status: HTTPStatus, message: str) -> Response:
     """Return one line of text."""
-    return Response(status, message.encode() + b"\n")
+    return Response(status, message.encode(errors="backslashreplace") + b"\n")
 
 
 def encode(response: Response, *, keeps_alive: bool, has_body: bool = True) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from emulator import log, names
 from emulator.injection.admission import review as answer_review
@@ -52,7 +52,7 @@ class Reviews:
         return self._answer(review, {}, started)
 
     async def _admit_by_namespace(self, review: Object, started: float) -> Response:
-        namespace = str(review["request"].get("namespace", ""))
+        namespace = review["request"].get("namespace") or ""
         try:
             annotations = await self._namespaces.annotations(namespace)
         except ApiError as error:
@@ -109,17 +109,20 @@ def read_review(body: bytes) -> Object:
         raise ValueError("the body is no JSON") from None
     if not isinstance(review, dict) or not isinstance(review.get("request"), dict):
         raise ValueError("the body is no AdmissionReview with a request")  # noqa: TRY004 - the peer's fault, not a type
+    for key in ("uid", "namespace"):
+        if not isinstance(review["request"].get(key) or "", str):
+            raise ValueError(f"the AdmissionReview's request.{key} is no text")  # noqa: TRY004 - likewise
     return review
 
 
 def denial(review: Object, message: str) -> Object:
     """Return the review answered with a refusal that is not the pod's fault."""
     response = {
-        "uid": review["request"].get("uid", ""),
+        "uid": review["request"].get("uid") or "",
         "allowed": False,
         "status": {"code": int(HTTPStatus.INTERNAL_SERVER_ERROR), "message": message},
     }
-    return {"apiVersion": review.get("apiVersion"), "kind": "AdmissionReview", "response": response}
+    return {"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response}
 
 
 def who(request: Object) -> dict[str, str]:
@@ -128,12 +131,16 @@ def who(request: Object) -> dict[str, str]:
     metadata = pod.get("metadata") if isinstance(pod, dict) else None
     given = metadata if isinstance(metadata, dict) else {}
     return {
-        "namespace": str(request.get("namespace") or ""),
-        "pod": str(request.get("name") or given.get("name") or f"{given.get('generateName', '')}*"),
-        "operation": str(request.get("operation") or ""),
+        "namespace": _text(request.get("namespace")),
+        "pod": _text(request.get("name")) or _text(given.get("name")) or f"{_text(given.get('generateName'))}*",
+        "operation": _text(request.get("operation")),
         "dry_run": "true" if request.get("dryRun") else "",
-        "uid": str(request.get("uid") or ""),
+        "uid": _text(request.get("uid")),
     }
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    return value if isinstance(value, str) else ""
 
 
 def has_native_sidecars(version: Object) -> bool:
