@@ -39,10 +39,34 @@ def test_paused_machine() -> None:
 
 
 def test_wall_clock_set_back() -> None:
-    """Time goes on when somebody sets the wall clock back, until it is taken as it is."""
+    """Time goes on when somebody sets the wall clock back; what clients are told is by the wall clock."""
     hands, clock = make()
     hands.wall, hands.boot = 500.0, 60.0
-    before = clock.now()
-    clock.follow_wall()
 
-    assert (1010.0, 500.0) == (before, clock.now())
+    assert (1010.0, 1590.0) == (clock.now(), clock.on_wall(2100.0))
+
+
+def test_wall_clock_set_forward() -> None:
+    """Time follows the wall clock forward, and so does what clients are told."""
+    hands, clock = make()
+    hands.wall, hands.boot = 8000.0, 60.0
+
+    assert (8000.0, 9000.0) == (clock.now(), clock.on_wall(9000.0))
+
+
+def test_wall_clock_set_forward_and_back() -> None:
+    """After an error that was put right, clients are told the right time."""
+    hands, clock = make()
+    hands.wall, hands.boot = 8000.0, 60.0
+    clock.now()
+    hands.wall = 1010.0
+
+    assert (8000.0, 2010.0) == (clock.now(), clock.on_wall(9000.0))
+
+
+def test_drift() -> None:
+    """Clocks that drift apart by a little change nothing in what clients are told."""
+    hands, clock = make()
+    hands.wall, hands.boot = 1009.0, 60.0
+
+    assert (1010.0, 2100.0) == (clock.now(), clock.on_wall(2100.0))

@@ -306,13 +306,14 @@ def test_expired_on_arrival() -> None:
     [
         (START + 3600, START, START + 3600),
         (START + 3600, None, START + 3600),
-        (START + 3590, START - 10, START + 3590),  # a few seconds are no matter
-        (START + 7200, START + 3600, START + 3600),  # this machine is an hour late
-        (START, START - 3600, START + 3600),  # and an hour early
+        (START + 3590, START - 10, START + 3590),  # a few seconds early are no matter
+        (START + 3610, START + 10, START + 3599),  # a few seconds late would serve dead keys for as long
+        (START + 7200, START + 3600, START + 3599),  # this machine is an hour late
+        (START, START - 3600, START + 3599),  # and an hour early
     ],
 )
 def test_clock_skew(expiration: float, sts_now: float | None, expected: float) -> None:
-    """Where the node's clock is wrong, credentials live as long as STS meant, by the node's clock."""
+    """Where the node's clock is wrong, credentials live no longer than STS meant, by the node's clock."""
     assert expected == expiry_on_this_clock(expiration, sts_now, START)
 
 

@@ -1,6 +1,6 @@
 """The time by which credentials expire.
 
-Goes in: the machine's clocks. Comes out: Unix seconds that never lag behind.
+Goes in: the machine's clocks. Comes out: Unix seconds that never lag behind, and never go back.
 """
 
 from time import CLOCK_BOOTTIME, clock_gettime, time
@@ -8,6 +8,8 @@ from time import CLOCK_BOOTTIME, clock_gettime, time
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+DRIFT_SECONDS = 2  # by which clocks differ that nobody has set
 
 
 def time_since_boot() -> float:
@@ -27,8 +29,7 @@ class Clock:
     def __init__(self, wall: "Callable[[], float]" = time, boot: "Callable[[], float]" = time_since_boot) -> None:
         self._wall = wall
         self._boot = boot
-        self._ahead_of_boot = 0.0
-        self.follow_wall()
+        self._ahead_of_boot = wall() - boot()
 
     def now(self) -> float:
         """Return the time."""
@@ -37,6 +38,7 @@ class Clock:
         self._ahead_of_boot = max(self._ahead_of_boot, ahead)
         return boot + self._ahead_of_boot
 
-    def follow_wall(self) -> None:
-        """Take the wall clock as it is, if it was set back too; whoever holds times from before forgets them."""
-        self._ahead_of_boot = self._wall() - self._boot()
+    def on_wall(self, at: float) -> float:
+        """Return what the wall clock shows, as it is set now, when it is `at` by this one: that is what clients read."""
+        behind = self.now() - self._wall()
+        return at - behind if behind > DRIFT_SECONDS else at

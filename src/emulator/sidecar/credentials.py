@@ -10,7 +10,7 @@ UNREACHABLE_SECONDS = 4  # with nothing to serve, a name that resolves again is 
 SLOW_SECONDS = (30, 60)  # between exchanges that STS refuses for good
 DURATION_ALWAYS_ALLOWED_SECONDS = 3600  # IAM: the least that a role's maximum session duration can be
 IDENTITY_PATIENCE = 5  # failures in a row after which a transient refusal of the token counts as final
-CLOCK_TOLERANCE_SECONDS = 60
+CLOCK_TOLERANCE_SECONDS = 60  # ahead, by which credentials only seem to end earlier; also how old a Date may be
 
 BAD_ANSWER = "BadAnswer"  # ours: what came was not written by STS, but by a proxy, say
 EXPIRED_TOKEN = "ExpiredTokenException"  # noqa: S105 - an error code of STS
@@ -70,12 +70,13 @@ class Failure:
 def expiry_on_this_clock(expiration: float, sts_now: float | None, now: float) -> float:
     """Return when credentials expire by this machine's clock.
 
-    STS says when by its own clock, and with the header Date what that clock shows. Where the two clocks differ by
-    more than a minute, the life that STS means counts, so that a node whose clock is wrong serves no dead keys.
+    STS says when by its own clock, and with the header Date what that clock shows, its last second begun. Where this
+    clock is behind, however little, or ahead by more than a minute, the life that STS means counts, so that a node
+    whose clock is wrong serves no dead keys.
     """
-    if sts_now is None or abs(sts_now - now) <= CLOCK_TOLERANCE_SECONDS:
+    if sts_now is None or 0 <= now - sts_now <= CLOCK_TOLERANCE_SECONDS:
         return expiration
-    return expiration - sts_now + now
+    return expiration - (sts_now + 1) + now
 
 
 class Lifecycle:

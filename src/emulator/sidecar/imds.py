@@ -14,6 +14,8 @@ from emulator.sidecar.wire import Request, Response
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from emulator.sidecar.tokens import Tokens
 
 CREDENTIALS_PATH = ("meta-data", "iam", "security-credentials")
@@ -57,9 +59,9 @@ class Service:
         self.unavailable = error_response(503, NO_CREDENTIALS, now)
         self.hopeful = False  # an exchange is under way that may well bring credentials
 
-    def offer(self, credentials: Credentials) -> None:
-        """Serve these credentials until they expire."""
-        self.document = Response(200, document(credentials))
+    def offer(self, credentials: Credentials, on_wall: "Callable[[float], float]" = float) -> None:
+        """Serve these credentials until they expire; `on_wall` makes of a time the one that clients are told."""
+        self.document = Response(200, document(credentials, on_wall))
         self.expires_at = credentials.expires_at
         self.unavailable = error_response(503, NO_CREDENTIALS, credentials.updated_at)
 
@@ -121,7 +123,7 @@ def _token(request: Request, tokens: "Tokens", now: float) -> Response:
     return Response(200, tokens.make(int(now) + int(ttl)), headers=f"{TTL_HEADER}: {int(ttl)}\r\n")
 
 
-def document(credentials: Credentials) -> str:
+def document(credentials: Credentials, on_wall: "Callable[[float], float]" = float) -> str:
     """Return the credentials as EC2 writes them: these seven keys in this order, spaced so, no last line end.
 
     Some clients count the fields (s3fs), so nothing is added.
@@ -129,12 +131,12 @@ def document(credentials: Credentials) -> str:
     return _json(
         {
             "Code": "Success",
-            "LastUpdated": timestamp(credentials.updated_at),
+            "LastUpdated": timestamp(on_wall(credentials.updated_at)),
             "Type": "AWS-HMAC",
             "AccessKeyId": credentials.access_key_id,
             "SecretAccessKey": credentials.secret_access_key,
             "Token": credentials.token,
-            "Expiration": timestamp(credentials.expires_at),
+            "Expiration": timestamp(on_wall(credentials.expires_at)),
         }
     )
 

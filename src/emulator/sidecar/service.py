@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 CONNECTION_LIMIT = 512
 HEALTH_CONNECTION_LIMIT = 32  # other pods reach this port; they get no memory of ours
 TOKEN_KEY_BYTES = 32
+DESCRIPTORS_OF_EXCHANGE = 2
 
 
 class Sidecar:
@@ -97,13 +98,21 @@ class Sidecar:
 
     def _start_exchange(self, now: float) -> None:
         try:
-            self._exchange = Exchange(self._settings, self._lifecycle.duration_seconds, now)
-        except OSError as error:  # no more processes or descriptors
+            self._exchange = self._new_exchange(now)
+        except OSError as error:  # no more processes
             self._fail(Failure("ExchangeFailed", f"no child for the exchange: {error.strerror}"), now)
             return
         self._lifecycle.start()
         self._service.hopeful = self._lifecycle.http_status() == 503  # noqa: PLR2004 - not refused for good
         self._server.watch(self._exchange.fd, self._on_exchange)
+
+    def _new_exchange(self, now: float) -> Exchange:
+        try:
+            return Exchange(self._settings, self._lifecycle.duration_seconds, now)
+        except OSError:  # no more descriptors, perhaps, since clients hold them all
+            for _ in range(DESCRIPTORS_OF_EXCHANGE):
+                self._server.make_room()
+            return Exchange(self._settings, self._lifecycle.duration_seconds, now)
 
     def _on_exchange(self, now: float) -> None:
         """Take what the child says; with its last word the waiting clients are answered."""
@@ -126,12 +135,11 @@ class Sidecar:
             self._succeed(outcome, request_id, now)
 
     def _succeed(self, credentials: Credentials, request_id: str, now: float) -> None:
-        self._clock.follow_wall()
         self._lifecycle.succeed(credentials, now, chance())
-        self._service.offer(credentials)
+        self._service.offer(credentials, self._clock.on_wall)
         self._service.hopeful = False
         self._expired = False
-        self._log("info", "credentials", expires=imds.timestamp(credentials.expires_at), request_id=request_id)
+        self._log("info", "credentials", expires=self._shown(credentials), request_id=request_id)
 
     def _fail(self, failure: Failure, now: float) -> None:
         before = self._lifecycle.failure
@@ -148,10 +156,13 @@ class Sidecar:
             sts_code=failure.code,
             message=failure.message,
             request_id=failure.request_id,
-            credentials=f"until {imds.timestamp(credentials.expires_at)}" if credentials else "none",
+            credentials=f"until {self._shown(credentials)}" if credentials else "none",
         )
         if duration_seconds != self._lifecycle.duration_seconds:
             self._log("warning", "shorter-sessions", seconds=str(self._lifecycle.duration_seconds))
+
+    def _shown(self, credentials: Credentials) -> str:
+        return imds.timestamp(self._clock.on_wall(credentials.expires_at))
 
     def _log(self, level: str, event: str, **fields: str) -> None:
         pod = {"namespace": self._settings.pod_namespace, "pod": self._settings.pod_name}
