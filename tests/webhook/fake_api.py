@@ -83,8 +83,11 @@ class Store:
     def _answer(self, method: str, path: str, body: Any) -> tuple[int, Object]:  # noqa: ANN401 - likewise
         if self.is_down or path == "/version":
             return (503, {"message": "the API server is down"}) if self.is_down else (200, self.version)
+        path, _, query = path.partition("?")
         with self._lock:
             found = self._objects.get(path)
+            if found is None and "fieldManager" in query:
+                return 201, self._store(path, body)
             if found is None or method == "GET":
                 return (200, copy.deepcopy(found)) if found else (404, {"message": f"{path} not found"})
             try:

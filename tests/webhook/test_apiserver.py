@@ -16,7 +16,7 @@ import yaml
 from tests.chart import rendering
 from tests.cluster import apiserver, health
 from tests.parity.api import Api
-from tests.webhook.running import Webhook, environment, free_ports, pod, running
+from tests.webhook.running import Webhook, environment, free_ports, pod, running, wait_for
 from tests.webhook.service import Service
 
 if TYPE_CHECKING:
@@ -192,6 +192,20 @@ def test_rights(installation: Installation) -> None:
         }
 
     assert [200, 200, 403, 403, 403, 200] == list(allowed.values())
+
+
+def test_deleted_secret(installation: Installation) -> None:
+    """A Secret that someone deletes is made anew by the rights of the chart, and no creation fails."""
+    with installation.replica() as webhook, Pods(installation.kubeconfig) as pods:
+        before = installation.written(SECRET)
+        installation.api.send("DELETE", SECRET, {})
+        wait_for(
+            "the Secret is filled", lambda: len(installation.api.send("GET", SECRET).object.get("data") or ()) == 4
+        )
+        wait_for("the new certificate is served", lambda: webhook.log.count("event=certificate-served") == 2)
+
+    assert before != installation.written(SECRET)
+    assert [] == pods.failures
 
 
 def test_ten_rotations(installation: Installation, record_property: Callable[[str, object], None]) -> None:

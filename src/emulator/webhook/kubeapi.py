@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 TIMEOUT_SECONDS = 5
+FIELD_MANAGER = "imds-emulator"
 CONFLICTS = (HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY)
 
 
@@ -60,6 +61,14 @@ class KubeApi:
     def patch(self, path: str, operations: list[Object]) -> Object:
         """Apply a JSON patch (RFC 6902) to the object at `path` and return it as stored."""
         return self.request("PATCH", path, operations, "application/json-patch+json")
+
+    def apply(self, path: str, value: Object) -> Object:
+        """Make the object at `path` have what `value` says, created if it is not there, and return it as stored.
+
+        The right to create is asked for by name here, as it is not for a POST, so a role can limit it to one object.
+        Source: Kubernetes documentation, "Server-Side Apply"; and "Using RBAC Authorization", resourceNames.
+        """
+        return self.request("PATCH", f"{path}?fieldManager={FIELD_MANAGER}", value, "application/apply-patch+yaml")
 
     def request(self, method: str, path: str, value: object = None, content_type: str = "") -> Object:
         """Send one request and return the object in the answer; raises ApiError."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
@@ -155,7 +156,7 @@ class OwnCertificate:
 
         `at_once`: no API server trusts anything that could break.
         """
-        secret = self._api.get(self._path)
+        secret = self._secret()
         data = secret.get("data") or {}
         holdings = stored = read_holdings(data)
         while step := due(holdings, plan, now, is_settled=at_once or self._is_settled(holdings, now)):
@@ -163,6 +164,19 @@ class OwnCertificate:
         if holdings is not stored:
             self._api.update(self._path, {**secret, "data": {**data, **write_holdings(holdings)}})
         return holdings
+
+    def _secret(self) -> Object:
+        """Return the Secret; one that someone deleted is made anew, and what is served goes on meanwhile.
+
+        At an uninstallation the webhook configuration is gone before the Secret, so that this is not reached any more.
+        """
+        try:
+            return self._api.get(self._path)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+        named = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self._name}, "type": "Opaque"}
+        return self._api.apply(self._path, named)
 
     def _is_settled(self, holdings: Holdings, now: datetime) -> bool:
         since = self._published_since.get(holdings.authority.certificate) if holdings.authority else None
