@@ -29,12 +29,13 @@ PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Attempt:
-    """One creation: when it began, whether the pod had the label, why it was refused ("" if it was not)."""
+    """One creation: when it began and how long it took, whether the pod had the label, why it was refused ("": not)."""
 
     at: float
     labelled: bool
     refusal: str
     injected: bool
+    seconds: float
 
     @property
     def lost(self) -> bool:
@@ -102,9 +103,11 @@ class Creation:
             at = time.monotonic()
             try:
                 made = containers(kube.create(pod))
-                self.attempts.append(Attempt(at, labelled, "", names.EMULATOR_CONTAINER in made))
-            except (RefusedError, OSError) as refusal:
-                self.attempts.append(Attempt(at, labelled, str(refusal), injected=False))
+                refusal = ""
+            except (RefusedError, OSError) as error:
+                made, refusal = [], str(error)
+            injected = names.EMULATOR_CONTAINER in made
+            self.attempts.append(Attempt(at, labelled, refusal, injected, time.monotonic() - at))
 
 
 def gated(namespace: str, *, labelled: bool) -> Object:
