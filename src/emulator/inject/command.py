@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from emulator import names
 from emulator.injection import judgement, patch
 from emulator.injection.facts import Facts
+from emulator.injection.json_values import at
 from emulator.injection.parameters import check_parameters
 from emulator.injection.pod import MIRROR_ANNOTATION
 from emulator.injection.steps import PARAMETERS
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.krm:
-            return _krm(sys.stdin.read())
+            return _krm(_read("-"))
         parameters = chosen(_given(options.parameters, options.set))
         texts = [(name, _read(name)) for name in _files(options.filename)]
         report = Report()
@@ -83,7 +84,10 @@ def inject(name: str, text: str, parameters: Mapping[str, str], report: Report) 
         where = f"{name}: document {document.number}" if len(found) > 1 else name
         for place in places(document.content):
             _inject_pod(document, place, f"{where}: {place.owner}", parameters, report)
-    return "".join(document.text for document in found)
+    try:
+        return "".join(document.text for document in found)
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def _inject_pod(document: Document, place: Place, title: str, parameters: Mapping[str, str], report: Report) -> None:
@@ -125,9 +129,11 @@ def _krm(text: str) -> int:
         raise InputError(f"standard input is no {RESOURCE_LIST}: {error}") from None
     if not isinstance(content, dict) or content.get("kind") != RESOURCE_LIST:
         raise InputError(f"standard input is no {RESOURCE_LIST}: run the command by kustomize or kpt, or without --krm")
-    config = plain(content.get("functionConfig") or {})
+    data = at(plain(content), "functionConfig", "data") or {}
+    if not isinstance(data, dict):
+        raise InputError("functionConfig.data is no map: give it parameters of the injection, or leave it out")
     report = Report()
-    output = inject("items", text, chosen(config.get("data") or {}), report)
+    output = inject("items", text, chosen(data), report)
     _say(f"warning: {line}" for line in report.warned)
     if report.refused:
         return _fail(report.refused)
@@ -171,9 +177,12 @@ def _given(file: str | None, pairs: list[str]) -> dict[str, Any]:
             found = [plain(document.content) for document in documents(_read(file))]
         except ValueError as error:
             raise InputError(f"{file}: {error}") from None
-        if len(found) != 1 or not isinstance(found[0], dict):
+        data = found[0] if len(found) == 1 else None
+        if isinstance(data, dict) and data.get("kind") == "ConfigMap":
+            data = data.get("data") or {}
+        if not isinstance(data, dict):
             raise InputError(f"{file}: expected one ConfigMap, or one map of parameters")
-        given |= (found[0].get("data") or {}) if found[0].get("kind") == "ConfigMap" else found[0]
+        given |= data
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator:

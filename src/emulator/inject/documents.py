@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import YAMLError
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from ruamel.yaml.util import load_yaml_guess_indent
 
@@ -25,6 +24,8 @@ _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # Texts that YAML 1.1, which kubectl speaks, would take for something else; ruamel quotes those of YAML 1.2.
 _AMBIGUOUS = re.compile(r"[-+.\d][-+.\d_:,eExXoO]*|~|y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
 _WIDE = 1_000_000
+DEPTH_LIMIT = 100  # lists and maps within each other; a pod has 10
+NODES_LIMIT = 1_000_000  # with what aliases stand for
 
 
 class Document:
@@ -44,14 +45,17 @@ class Document:
         self._yaml.preserve_quotes = True
         self._yaml.width = _WIDE
         self.content = json.loads(self._body) if self._is_json else self._load()
+        if fault := _fault(self.content):
+            raise ValueError(f"document {number} {fault}")
 
     def _load(self) -> Any:  # noqa: ANN401 - anything that YAML has
         try:
             _, indent, offset = load_yaml_guess_indent(self._body)
             self._yaml.indent(mapping=2, sequence=indent or 2, offset=offset or 0)
             return self._yaml.load(self._body)
-        except YAMLError as error:
-            raise ValueError(f"document {self.number} is no YAML: {' '.join(str(error).split())}") from None
+        except Exception as error:  # noqa: BLE001 - ruamel.yaml fails in many ways where a text is wrong
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"document {self.number} is no YAML: {reason}") from None
 
     def add(self, within: Any, path: list[str], value: Any) -> None:  # noqa: ANN401 - a node of content; any JSON
         """Do as `add` of JSON patch does, on a node of the content; no other place that shares it changes."""
@@ -72,16 +76,30 @@ class Document:
 
     @property
     def text(self) -> str:
-        """The document's text, as it came if nothing was added."""
+        """The document's text, as it came if nothing was added; ValueError if it can't be written."""
         if not self._is_changed:
             return self._text
         made = json.dumps(self.content, indent=2, ensure_ascii=False) + "\n" if self._is_json else self._dump()
+        if not self._says_the_same(made):
+            raise ValueError(f"document {self.number} can't be written anew: give it without tags or odd comments")
         return self._marker + made.replace("\n", self._line_end)
 
     def _dump(self) -> str:
         buffer = io.StringIO()
-        self._yaml.dump(self.content, buffer)
+        try:
+            self._yaml.dump(self.content, buffer)
+        except Exception:  # noqa: BLE001 - as in `_load`
+            return ""
         return buffer.getvalue()
+
+    def _says_the_same(self, made: str) -> bool:
+        """Tell whether a text is read as what was to be written: a manifest is injected right or not at all."""
+        try:
+            made.encode()
+            again = Document(self.number, self._marker + made)
+        except ValueError:
+            return False
+        return repr(plain(again.content)) == repr(plain(self.content))
 
     def _is_shared(self, node: Any) -> bool:  # noqa: ANN401 - anything that YAML has
         """Tell whether a list or a map is at more than one place, by an alias or a merge key."""
@@ -132,9 +150,41 @@ def _without_anchors(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
     return node
 
 
+def _fault(content: Any) -> str:  # noqa: ANN401 - anything that YAML has
+    """Return what of a document is too much for those who walk through it, '' if nothing."""
+    sizes: dict[int, int] = {}  # of lists and maps, with what aliases in them stand for
+    open_nodes: set[int] = set()
+
+    def size(node: Any) -> int:  # noqa: ANN401 - anything that YAML has
+        if not isinstance(node, dict | list):
+            return 1
+        if id(node) in open_nodes:
+            raise _TooMuch("holds itself by an alias")
+        if len(open_nodes) == DEPTH_LIMIT:
+            raise _TooMuch(f"is nested deeper than {DEPTH_LIMIT}")
+        if id(node) not in sizes:
+            open_nodes.add(id(node))
+            sizes[id(node)] = 1 + sum(map(size, node.values() if isinstance(node, dict) else node))
+            open_nodes.remove(id(node))
+        return sizes[id(node)]
+
+    try:
+        return "" if size(content) <= NODES_LIMIT else f"has more than {NODES_LIMIT} values by its aliases"
+    except _TooMuch as error:
+        return str(error)
+
+
+class _TooMuch(Exception):  # noqa: N818 - it is never seen outside
+    """A document that is nested too deeply or for ever."""
+
+
 def _is_json(text: str) -> bool:
     try:
-        json.loads(text)
-    except ValueError:
+        json.loads(text, parse_constant=_no_json)
+    except (ValueError, RecursionError):
         return False
     return True
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")

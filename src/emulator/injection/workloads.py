@@ -47,7 +47,7 @@ class Place:
     @property
     def label(self) -> Any:  # noqa: ANN401 - anything that YAML has
         """The label's value, which in a manifest may be no text."""
-        return (self.pod["metadata"].get("labels") or {}).get(names.LABEL_ENABLED)
+        return at(self.pod, "metadata", "labels", names.LABEL_ENABLED)
 
 
 def places(manifest: Any) -> Iterator[Place]:  # noqa: ANN401 - anything that YAML has
@@ -67,9 +67,9 @@ def places(manifest: Any) -> Iterator[Place]:  # noqa: ANN401 - anything that YA
 
 def title(manifest: Object) -> str:
     """Return kind and name, as kubectl writes them."""
-    metadata = manifest.get("metadata")
-    given = metadata if isinstance(metadata, dict) else {}
-    return f"{manifest['kind']}/{given.get('name') or given.get('generateName') or '?'}"
+    given = [manifest["kind"], at(manifest, "metadata", "name") or at(manifest, "metadata", "generateName")]
+    kind, name = (text if isinstance(text, str) and text.isprintable() else "?" for text in given)
+    return f"{kind}/{name}"
 
 
 def shape_fault(pod: Object) -> str:
