@@ -12,7 +12,7 @@ from tests.sts.authority import REGIONAL_HOSTS, certificates
 
 IMAGE = "imds-emulator/test-sts:1"
 
-_NAME = "sts"
+NAME = "sts"
 _READY_SECONDS = 120
 
 
@@ -48,24 +48,24 @@ class ClusterSts:
         return [{"ip": self.address, "hostnames": list(REGIONAL_HOSTS)}]
 
     def _admin(self, method: str, target: str, body: object = None) -> Any:  # noqa: ANN401 - decoded JSON
-        service = path("v1", "Service", self.namespace, f"{_NAME}:admin")
+        service = path("v1", "Service", self.namespace, f"{NAME}:admin")
         return self.kube.request(method, f"{service}/proxy{target}", body)
 
 
 def deploy(kube: Kube, namespace: str) -> ClusterSts:
     """Start STS in `namespace` (made if need be), or find the one that is there; return once it answers."""
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    secret = path("v1", "Secret", namespace, _NAME)
+    secret = path("v1", "Secret", namespace, NAME)
     if not kube.get(secret):
         kube.apply(_secret(namespace))
     kube.apply(*_objects(namespace))
 
     def available() -> bool:
-        found = kube.get(path("apps/v1", "Deployment", namespace, _NAME))
+        found = kube.get(path("apps/v1", "Deployment", namespace, NAME))
         return bool(found and condition(found, "Available"))
 
-    wait_for(f"Deployment {namespace}/{_NAME} Available", available, _READY_SECONDS)
-    service = kube.request("GET", path("v1", "Service", namespace, _NAME))
+    wait_for(f"Deployment {namespace}/{NAME} Available", available, _READY_SECONDS)
+    service = kube.request("GET", path("v1", "Service", namespace, NAME))
     ca = b64decode(kube.request("GET", secret)["data"]["ca.crt"]).decode()
     return ClusterSts(kube, namespace, service["spec"]["clusterIP"], ca)
 
@@ -77,25 +77,25 @@ def remove(kube: Kube, namespace: str) -> None:
 
 
 def _binding(namespace: str) -> str:
-    return f"{namespace}-{_NAME}-reads-issuer"
+    return f"{namespace}-{NAME}-reads-issuer"
 
 
 def _secret(namespace: str) -> Object:
-    made = certificates([*REGIONAL_HOSTS, f"{_NAME}.{namespace}.svc"])
+    made = certificates([*REGIONAL_HOSTS, f"{NAME}.{namespace}.svc"])
     texts = {"ca.crt": made.ca, "tls.crt": made.certificate, "tls.key": made.key}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "type": "kubernetes.io/tls",
-        "metadata": {"name": _NAME, "namespace": namespace},
+        "metadata": {"name": NAME, "namespace": namespace},
         "data": {name: b64encode(text.encode()).decode() for name, text in texts.items()},
     }
 
 
 def _objects(namespace: str) -> list[Object]:
     """Return the rest; the role binding lets STS read the issuer and its keys, which is public elsewhere."""
-    named: Object = {"name": _NAME, "namespace": namespace}
-    labels = {"app": _NAME}
+    named: Object = {"name": NAME, "namespace": namespace}
+    labels = {"app": NAME}
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": named},
         {
@@ -137,7 +137,7 @@ def _objects(namespace: str) -> list[Object]:
 
 def _pod_spec() -> Object:
     return {
-        "serviceAccountName": _NAME,
+        "serviceAccountName": NAME,
         "terminationGracePeriodSeconds": 2,
         "securityContext": {"runAsNonRoot": True, "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [
@@ -155,5 +155,5 @@ def _pod_spec() -> Object:
                 "volumeMounts": [{"name": "tls", "mountPath": "/tls", "readOnly": True}],
             }
         ],
-        "volumes": [{"name": "tls", "secret": {"secretName": _NAME, "defaultMode": 0o440}}],
+        "volumes": [{"name": "tls", "secret": {"secretName": NAME, "defaultMode": 0o440}}],
     }
