@@ -77,7 +77,9 @@ def test_roles_of_the_chart(options: tuple[str, ...]) -> None:
 @pytest.mark.claim("S22")
 def test_roles_of_kustomize() -> None:
     """So does the kustomize install."""
-    assert {OWN_SECRET, OWN_CONFIGURATION} == set(granted(building.objects(building.kustomize(building.ROOT / "install"))))
+    assert {OWN_SECRET, OWN_CONFIGURATION} == set(
+        granted(building.objects(building.kustomize(building.ROOT / "install")))
+    )
 
 
 @pytest.mark.claim("S22")
