@@ -3,9 +3,13 @@
 ARG BASE=debian:trixie-slim
 
 FROM ${BASE} AS build
+# It fails where Debian's security suite is not asked, or something newer was left aside.
 RUN apt-get update \
+ && apt-get upgrade -y \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates iptables python3 python3-cryptography
+      ca-certificates iptables python3 python3-cryptography \
+ && apt-get indextargets --format '$(CODENAME)' | grep -q -- -security$ \
+ && ! apt-get --just-print dist-upgrade | grep ^Inst
 COPY tests/images/stage /build/tests/images/stage
 COPY LICENSE /build/
 COPY src/emulator/*.py /build/src/emulator/
