@@ -1,22 +1,21 @@
-"""Spells side by side: each takes as long as credentials live, and most of that it waits."""
+"""Experiments side by side: each takes as long as credentials live, and most of that it waits."""
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.faults.lab import NAME, Lab
-from tests.faults.spell import Fault, Outcome, cast
 from tests.wire.authority import Authority, make_authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 AT_ONCE = 12
 LIFE_SECONDS = {False: 4, True: 30}  # of credentials, in the short and the full form
-AFTER_SECONDS = {False: 1, True: 10}  # how long a fault outlives them
 
 
 @pytest.fixture(scope="session")
@@ -26,18 +25,32 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def spells(
+def running(
     request: pytest.FixtureRequest, authority: Authority, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[Fault, Future[Outcome]]]:
-    """Cast the spells of all tests that are to run, some at once."""
+) -> Iterator[dict[object, Future[Any]]]:
+    """Run the parameters `experiment` of all tests that were asked for, each in a world of its own."""
     full = bool(request.config.getoption("full"))
-    calls = [item.callspec for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
-    faults = {call.id: call.params["fault"] for call in calls if isinstance(call.params.get("fault"), Fault)}
-    directory = tmp_path_factory.mktemp("spells")
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and hasattr(item, "callspec")]
+    experiments: dict[str, Any] = {
+        re.sub(r"\W+", "-", item.name.removeprefix("test_")): item.callspec.params["experiment"]
+        for item in items
+        if "experiment" in item.callspec.params
+    }
+    directory = tmp_path_factory.mktemp("labs")
 
-    def run(name: str, fault: Fault) -> Outcome:
-        return cast(Lab(name, authority, directory / name, LIFE_SECONDS[full]), fault, AFTER_SECONDS[full])
+    def run(name: str, experiment: Callable[..., object]) -> object:
+        lab = Lab(name, authority, directory / name, LIFE_SECONDS[full])
+        try:
+            return experiment(lab, full=full)
+        finally:
+            lab.close()
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        yield {fault: pool.submit(run, name, fault) for name, fault in faults.items()}
+        yield {experiment: pool.submit(run, name, experiment) for name, experiment in experiments.items()}
         pool.shutdown(cancel_futures=True)
+
+
+@pytest.fixture
+def outcome(running: dict[object, Future[Any]], experiment: object) -> Any:  # noqa: ANN401 - of whatever kind
+    """Return what came out of this test's experiment."""
+    return running[experiment].result()

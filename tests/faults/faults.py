@@ -11,9 +11,13 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.faults import dns, sts
+from tests.faults.clock import SetClock
 from tests.faults.lab import NAME, Lab
 from tests.faults.spell import Fault
+from tests.load.cgroup import Cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +30,7 @@ shift 2 && exec "$@"
 """
 UNREACHABLE_HEALS_SECONDS = 10  # at most 4 between two tries, and 5 for one that still hangs
 REFUSED_HEALS_SECONDS = 65  # at most 60 between two tries
+MEMORY_LIMIT_BYTES = 64 << 20  # the chart's
 MEMORY_LEFT_BYTES = 2 << 20  # more than a request takes, less than TLS
 KILLER_PERIOD_SECONDS = 0.005
 
@@ -40,7 +45,7 @@ STS = {
     "silent": misbehaves(sts.silent, "Timeout"),
     "hangs": misbehaves(sts.hangs, "Timeout"),
     "drips": misbehaves(sts.drips, "Timeout"),
-    "resets": misbehaves(sts.resets, "ConnectFailed"),
+    "resets": misbehaves(sts.resets, "BadAnswer"),
     "closes": misbehaves(sts.closes, "BadAnswer"),
     "garbage-for-tls": misbehaves(sts.garbles_tls, "TlsFailed"),
     "plain-text-for-tls": misbehaves(sts.speaks_plain, "TlsFailed"),
@@ -86,7 +91,7 @@ class Sniper:
         thread.join()
 
     def _hunt(self, lab: Lab, ended: threading.Event) -> None:
-        hit = set()
+        hit: set[int] = set()
         while not ended.wait(KILLER_PERIOD_SECONDS):
             for child in set(lab.emulator.children()) - hit:
                 os.kill(child, self._number)
@@ -111,11 +116,34 @@ def _proc(lab: Lab, name: str) -> str:
         return file.read()
 
 
+def start_in_group(lab: Lab) -> None:
+    """Start the sidecar in a control group with the chart's limit."""
+    try:
+        lab.group = Cgroup(MEMORY_LIMIT_BYTES)
+    except OSError as error:
+        pytest.skip(f"no control groups to be had here: {error}")
+    lab.start(before=lab.group.before())
+
+
+def tighten(lab: Lab) -> None:
+    """Let the group have no more than it uses, and a little: the kernel kills the child, which is the largest."""
+    assert lab.group is not None
+    lab.group.set_memory(lab.group.usage_bytes() + MEMORY_LEFT_BYTES)
+
+
+def loosen(lab: Lab) -> None:
+    """Undo that, and see that it was this that the children died of."""
+    assert lab.group is not None
+    lab.group.set_memory(MEMORY_LIMIT_BYTES)
+    assert lab.group.kills() > 0
+
+
 KILLED, STOPPED = Sniper(signal.SIGKILL), Sniper(signal.SIGSTOP)
 CHILD = {
     "killed": Fault("ExchangeDied", KILLED.begin, KILLED.end, UNREACHABLE_HEALS_SECONDS),
     "stopped": Fault("ExchangeDied", STOPPED.begin, STOPPED.end, UNREACHABLE_HEALS_SECONDS),
-    "out-of-memory": Fault("ExchangeDied", leave_memory, give_memory, UNREACHABLE_HEALS_SECONDS),
+    "without-memory": Fault("ExchangeDied", leave_memory, give_memory, UNREACHABLE_HEALS_SECONDS),
+    "killed-for-memory": Fault("ExchangeDied", tighten, loosen, UNREACHABLE_HEALS_SECONDS, start_in_group),
 }
 
 
@@ -136,11 +164,39 @@ def resolves(number: int, how: int) -> Fault:
         lab.dns.become(how)
 
     code = "ExchangeDied" if how == dns.SILENT else "NameNotResolved"  # the C library waits for longer than we do
-    return Fault(code, lambda lab: become(lab, how), lambda lab: become(lab, dns.FINE), UNREACHABLE_HEALS_SECONDS, start)
+    return Fault(
+        code, lambda lab: become(lab, how), lambda lab: become(lab, dns.FINE), UNREACHABLE_HEALS_SECONDS, start
+    )
 
 
 DNS = {
     "fails": resolves(1, dns.FAILS),
     "knows-nothing": resolves(2, dns.UNKNOWN),
     "silent": resolves(3, dns.SILENT),
+}
+
+
+def clock(ahead_at_start: float, ahead_then: float) -> Fault:
+    """Return the fault of a clock that is set while STS is down."""
+
+    def start(lab: Lab) -> None:
+        lab.clock = SetClock(lab.directory / "clock", ahead_at_start)
+        lab.launch(main=lab.clock.main)
+        lab.witness.skews |= {ahead_at_start, ahead_then}
+        lab.await_credentials()
+
+    def begin(lab: Lab) -> None:
+        assert lab.clock is not None
+        lab.sts.shut()
+        lab.clock.set(ahead_then)
+
+    return Fault("ConnectFailed", begin, lambda lab: lab.sts.open(), UNREACHABLE_HEALS_SECONDS, start)
+
+
+CLOCK = {
+    "behind-by-50-seconds": clock(-50, -50),
+    "behind-by-2-hours": clock(-7200, -7200),
+    "ahead-by-2-hours": clock(7200, 7200),
+    "set-back-by-2-hours": clock(0, -7200),
+    "set-back-to-the-truth": clock(7200, 0),
 }

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.faults.dns import Dns
 from tests.faults.sts import Sts
 from tests.faults.witness import Witness
-from tests.wire.process import MAIN, Emulator, wait_until
+from tests.wire.process import DEADLINE_SECONDS, MAIN, Emulator, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from tests.faults.clock import SetClock
+    from tests.faults.dns import Dns
+    from tests.load.cgroup import Cgroup
     from tests.wire.authority import Authority
 
 NAME = "sts.faults.example"  # of STS, for those who ask a DNS of the experiment's own
@@ -31,7 +34,9 @@ class Lab:
         self.directory = directory
         self.directory.mkdir()
         self.dns: Dns | None = None  # one of its own, where that is to break
-        self.sts = Sts(authority.certificate, authority.key, life_seconds, name.replace("_", "").upper())
+        self.clock: SetClock | None = None  # likewise
+        self.group: Cgroup | None = None  # likewise
+        self.sts = Sts(authority.certificate, authority.key, life_seconds, "".join(filter(str.isalnum, name)).upper())
         self.token_file = directory / "token"
         self._generations = itertools.count(1)
         self.token = self.rotate()
@@ -63,21 +68,32 @@ class Lab:
         """Take the token away."""
         (self.token_file.parent / "..data" / "token").unlink()
 
-    def start(
-        self,
-        *,
-        before: Sequence[str] = (),
-        main: str = MAIN,
-        stderr: int | None = None,
-        **environ: str,
+    def launch(
+        self, *, before: Sequence[str] = (), main: str = MAIN, stderr: int | None = None, **environ: str
     ) -> None:
-        """Start the sidecar and its witness, and wait for the first credentials."""
+        """Start the sidecar, and its witness once it listens."""
         self.emulator = Emulator(
             {**self.environ, **environ}, before=[*before, *without_privileges()], main=main, stderr=stderr
         )
         wait_until(lambda: self.emulator.health("/livez").status == 200, f"listening: {self.emulator.log()}")
         self.witness = Witness(self.emulator.port, self.sts.issued)
-        wait_until(lambda: self.witness.ask().status == 200, f"credentials: {self.emulator.log()}")
+
+    def start(self, *, before: Sequence[str] = (), main: str = MAIN, stderr: int | None = None, **environ: str) -> None:
+        """Launch it, and wait for the first credentials."""
+        self.launch(before=before, main=main, stderr=stderr, **environ)
+        self.await_credentials()
+
+    def await_credentials(self) -> None:
+        """Wait for the first credentials."""
+        self.wait(lambda: self.witness.ask().status == 200, "credentials")
+        self.wait(lambda: not self.emulator.children(), "the end of the first exchange")
+
+    def wait(self, condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+        """Wait until `condition()` is true; fail at the deadline with `what`, the log, and what the witness saw."""
+        try:
+            wait_until(condition, what, seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.emulator.log()}\n{self.witness.seen[-30:]}") from None
 
     def restart(self) -> None:
         """Start the sidecar anew, in the place of one that has ended: the kubelet's part."""
@@ -91,22 +107,26 @@ class Lab:
 
     def descriptors(self) -> list[str]:
         """Return what the sidecar has open."""
-        return sorted(os.readlink(entry) for entry in Path(f"/proc/{self.emulator.process.pid}/fd").iterdir())
+        return sorted(str(entry.readlink()) for entry in Path(f"/proc/{self.emulator.process.pid}/fd").iterdir())
 
     def close(self) -> None:
         """End it."""
         self.witness.end()
         self.emulator.end()
         self.sts.close()
-        if self.dns is not None:
-            self.dns.close()
+        for part in (self.dns, self.clock, self.group):
+            if part is not None:
+                part.close()
         assert [] == self.witness.lies
         assert "Traceback" not in self.emulator.log()
 
     def _swap(self, generation: Path) -> None:
-        link = self.directory / "..data_tmp"
+        link, data = self.directory / "..data_tmp", self.directory / "..data"
+        before = data.resolve() if data.is_symlink() else None
         link.symlink_to(generation.name)
-        link.rename(self.directory / "..data")
+        link.rename(data)
+        if before is not None:
+            shutil.rmtree(before)
 
 
 def without_privileges() -> list[str]:

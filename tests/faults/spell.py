@@ -10,26 +10,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.faults.lab import Lab
-from tests.wire.process import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEAL_LIMIT_SECONDS = 90.0
+    from tests.reliability.figures import Figures
 
-
-@dataclass(frozen=True)
-class Fault:
-    """What breaks: `begin` breaks it and `end` mends it, in a world where `start` has started the sidecar.
-
-    `code` is what the sidecar calls it. `heals_within`: the bound of the time from the end to the first credentials.
-    """
-
-    code: str
-    begin: Callable[[Lab], object]
-    end: Callable[[Lab], object]
-    heals_within: int
-    start: Callable[[Lab], object] = Lab.start
+# Each in the short form, which shares the machine with other tests, and in the full one.
+AFTER_SECONDS = {False: 1, True: 10}  # how long it outlives the credentials
+EARLY_SECONDS = {False: 2.0, True: 0.5}  # before their end, of the last answer with them
+SLOWEST_SECONDS = {False: 3.0, True: 0.65}  # an answer: 0.4 of waiting for an exchange, and 0.25
+HEAL_FACTOR = {False: 3, True: 1}
+HEAL_LIMIT_SECONDS = 200.0
+UNTOLD = {"NoCredentials"}  # said while the first exchange is under way that fails
 
 
 @dataclass(frozen=True)
@@ -50,41 +43,66 @@ class Outcome:
     slowest_seconds: float
 
 
-def cast(lab: Lab, fault: Fault, after_seconds: float) -> Outcome:
-    """Break it until the credentials have been dead for `after_seconds`; mend it; wait until all is as before."""
-    try:
-        fault.start(lab)
-        return _watch(lab, fault, after_seconds)
-    finally:
-        lab.close()
+@dataclass(frozen=True)
+class Fault:
+    """What breaks: `begin` breaks it and `end` mends it, in a world where `start` has started the sidecar.
+
+    `code` is what the sidecar calls it. `heals_within`: the bound of the time from the end to the first credentials.
+    """
+
+    code: str
+    begin: Callable[[Lab], object]
+    end: Callable[[Lab], object]
+    heals_within: int
+    start: Callable[[Lab], object] = Lab.start
+
+    def __call__(self, lab: Lab, *, full: bool) -> Outcome:
+        """Break it until the credentials are dead, and longer; mend it; wait until all is as before."""
+        self.start(lab)
+        descriptors, exchanges = lab.descriptors(), lab.exchanges()
+        dead_at = max(issued.expires_at for issued in lab.sts.issued.values())
+        begun_at = time.time()
+        self.begin(lab)
+        try:
+            while time.time() < dead_at + AFTER_SECONDS[full]:
+                time.sleep(0.1)  # how long it lasts is what is tried
+            seen = lab.witness.since(begun_at)
+            exchanges = lab.exchanges() - exchanges
+        finally:
+            self.end(lab)
+        ended_at = time.time()
+        lab.wait(lambda: lab.witness.seen[-1].status == 200, "healing", HEAL_LIMIT_SECONDS)
+        heal_seconds = time.time() - ended_at
+        lab.wait(lambda: not lab.emulator.children(), "no child")
+        lab.wait(lambda: len(lab.descriptors()) <= len(descriptors), "no descriptor more than before")
+        dead = [each for each in seen if each.asked_at >= dead_at]
+        return Outcome(
+            lab.sts.life_seconds,
+            ended_at - begun_at,
+            dead_at - max(each.asked_at for each in seen if each.status == 200),
+            {each.status for each in dead},
+            {each.word for each in dead},
+            exchanges,
+            heal_seconds,
+            max(each.came_at - each.asked_at for each in seen),
+        )
 
 
-def _watch(lab: Lab, fault: Fault, after_seconds: float) -> Outcome:
-    wait_until(lambda: not lab.emulator.children(), "the end of the first exchange")
-    descriptors, exchanges = lab.descriptors(), lab.exchanges()
-    dead_at = max(issued.expires_at for issued in lab.sts.issued.values())
-    begun_at = time.time()
-    fault.begin(lab)
-    try:
-        while time.time() < dead_at + after_seconds:
-            time.sleep(0.1)  # how long it lasts is what is tried
-        seen = lab.witness.since(begun_at)
-        exchanges = lab.exchanges() - exchanges
-    finally:
-        fault.end(lab)
-    ended_at = time.time()
-    wait_until(lambda: lab.witness.seen[-1].status == 200, f"healing: {lab.emulator.log()}", HEAL_LIMIT_SECONDS)
-    heal_seconds = time.time() - ended_at
-    wait_until(lambda: not lab.emulator.children(), "no child")
-    wait_until(lambda: len(lab.descriptors()) <= len(descriptors), "no descriptor more than before")
-    dead = [each for each in seen if each.asked_at >= dead_at]
-    return Outcome(
-        lab.sts.life_seconds,
-        ended_at - begun_at,
-        dead_at - max(each.asked_at for each in seen if each.status == 200),
-        {each.status for each in dead},
-        {each.word for each in dead},
-        exchanges,
-        heal_seconds,
-        max(each.came_at - each.asked_at for each in seen),
-    )
+def judge(outcome: Outcome, fault: Fault, figures: Figures, *, full: bool) -> None:
+    """Hold what was seen against what must hold in any spell."""
+    codes = {word.partition(":")[0] for word in outcome.words}
+    heals_within = fault.heals_within * HEAL_FACTOR[full]
+    figures.add("credentials live for", outcome.life_seconds, "s")
+    figures.add("it was broken for", outcome.broken_seconds, "s")
+    figures.add("exchanges tried meanwhile", outcome.exchanges)
+    figures.add("old ones served last, before their end", outcome.early_seconds, "s", f"{EARLY_SECONDS[full]} s")
+    figures.add("then answered", f"503 {', '.join(sorted(codes))}", bound=f"503 {fault.code}")
+    figures.add("slowest answer", outcome.slowest_seconds, "s", f"{SLOWEST_SECONDS[full]} s")
+    figures.add("healed after its end within", outcome.heal_seconds, "s", f"{heals_within} s")
+
+    assert -0.1 < outcome.early_seconds <= EARLY_SECONDS[full]
+    assert {503} == outcome.statuses
+    assert codes <= {fault.code} | UNTOLD, codes
+    assert fault.code in codes or not full
+    assert outcome.slowest_seconds <= SLOWEST_SECONDS[full]
+    assert outcome.heal_seconds <= heals_within

@@ -39,7 +39,10 @@ class Issued:
 
 
 class Sts:
-    """Serves each connection in a thread, as it was last told to `become`, until it is closed. `calls`: the forms it was sent, in order."""
+    """Serves each connection in a thread, as it was last told to `become`, until it is closed.
+
+    `calls`: the forms that it was sent, and when.
+    """
 
     def __init__(self, certificate: Path, key: Path, life_seconds: float, name: str) -> None:
         self.life_seconds = life_seconds
@@ -133,6 +136,12 @@ class Call:
             self._tls.unwrap()
         self._tls.close()
 
+    def reset(self) -> None:
+        """End the connection as a machine does that is switched off and on."""
+        assert self._tls is not None
+        self._tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._tls.close()
+
     def reply(self, reply: Reply, length: int | None = None) -> None:
         """Send an answer and end; `length` is what it says of its body's length, if not the truth."""
         self.send(whole(reply, length))
@@ -180,9 +189,7 @@ def hangs(call: Call) -> None:
 def resets(call: Call) -> None:
     """Take the request and reset the connection."""
     call.read()
-    call.raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    assert call._tls is not None  # noqa: SLF001 - of this module
-    call._tls.close()  # noqa: SLF001 - likewise
+    call.reset()
 
 
 def closes(call: Call) -> None:

@@ -5,6 +5,8 @@ Goes in: a port, what was issued. Comes out: every answer with its time; and wha
 
 from __future__ import annotations
 
+import calendar
+import itertools
 import json
 import socket
 import threading
@@ -35,16 +37,17 @@ class Seen(NamedTuple):
 
 
 class Witness:
-    """Asks in a thread until `end`. `skews`: by how much the emulator's clock may have been off when it was given keys."""
+    """Asks in a thread until `end`. `skews`: by how many seconds the sidecar's clock may be off the true time."""
 
-    def __init__(self, port: int, issued: Mapping[str, Issued]) -> None:
+    def __init__(self, port: int, issued: Mapping[str, Issued], period_seconds: float = PERIOD_SECONDS) -> None:
         self.seen: list[Seen] = []
         self.lies: list[str] = []
-        self.skews = {0.0}
+        self.skews: set[float] = set()
         self._port = port
+        self._period_seconds = period_seconds
         self._issued = issued
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -65,12 +68,13 @@ class Witness:
         """Return what was asked for and answered since then."""
         return [seen for seen in self.seen if seen.asked_at >= at]
 
-    def last_good(self) -> Seen:
-        """Return the latest answer with credentials."""
-        return max(seen for seen in self.seen if seen.status == 200)
+    def gap_seconds(self, at: float) -> float:
+        """Return for how long, at most, no credentials were to be had since then."""
+        good = [at, *(seen.came_at for seen in self.since(at) if seen.status == 200), self.seen[-1].came_at]
+        return max(later - earlier for earlier, later in itertools.pairwise(good))
 
     def _run(self) -> None:
-        while not self._ended.wait(PERIOD_SECONDS):
+        while not self._ended.wait(self._period_seconds):
             self.ask()
 
     def _judge(self, data: bytes, asked_at: float) -> tuple[int, str]:
@@ -95,7 +99,7 @@ class Witness:
         if issued.expires_at <= asked_at:
             self.lies.append(f"expired for {asked_at - issued.expires_at:.2f} s: {document}")
         shown = _unix_seconds(document["Expiration"]) - issued.expires_at
-        if min(abs(shown - skew) for skew in self.skews) > SKEW_TOLERANCE_SECONDS * any(self.skews):
+        if shown and not any(abs(shown - skew) <= SKEW_TOLERANCE_SECONDS for skew in self.skews):
             self.lies.append(f"an expiration {shown:+.0f} s off what STS said: {document}")
         return status, issued.access_key_id
 
@@ -114,6 +118,4 @@ def receive(port: int) -> bytes:
 
 
 def _unix_seconds(text: str) -> float:
-    import calendar
-
     return calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ"))

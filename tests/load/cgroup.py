@@ -6,7 +6,6 @@ Goes in: bytes of memory, and cores. Comes out: words that put a program into th
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import time
 from pathlib import Path
@@ -32,14 +31,16 @@ class Cgroup:
         try:
             self._limit(memory_bytes, cores)
         except OSError:
-            self._remove()
+            self.close()
             raise
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._remove()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     def before(self) -> list[str]:
         """Return the words that run a program in here."""
@@ -52,11 +53,15 @@ class Cgroup:
             return int(self._read("memory.peak"))
         return int(self._read("memory.max_usage_in_bytes")) + int(self._read("memory.kmem.tcp.max_usage_in_bytes"))
 
+    def usage_bytes(self) -> int:
+        """Return the memory in use now."""
+        return int(self._read("memory.usage_in_bytes" if self._one else "memory.current"))
+
     def kills(self) -> int:
         """Return how many processes were killed for want of memory."""
         words = self._read("memory.oom_control" if self._one else "memory.events").split()
         return int(words[words.index("oom_kill") + 1])
-    
+
     def set_memory(self, memory_bytes: int) -> None:
         """Change the limit."""
         self._write("memory.limit_in_bytes" if self._one else "memory.max", str(memory_bytes))
@@ -76,7 +81,7 @@ class Cgroup:
     def _write(self, name: str, text: str) -> None:
         (self._folders[0] / name).write_text(text)
 
-    def _remove(self) -> None:
+    def close(self) -> None:
         """Remove it; its processes are gone, but the kernel may take a moment to see that."""
         deadline = time.monotonic() + END_SECONDS
         for folder in self._folders:
