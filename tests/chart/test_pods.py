@@ -150,6 +150,7 @@ def test_pass_through(tmp_path: Path) -> None:
 PASSED = ("hostNetwork", "dnsPolicy", "nodeSelector", "tolerations", "affinity", "topologySpreadConstraints")
 
 
+@pytest.mark.claim("S24")
 def test_least_privilege_of_the_pod() -> None:
     """The webhook runs as a user of its own without capabilities, on a root file system that it can't write."""
     spec = pod_spec(objects())

@@ -75,6 +75,7 @@ def test_taken(any_server: Server, tmp_path: Path) -> None:
     assert (0, "") == (result.returncode, result.stderr)
 
 
+@pytest.mark.claim("S30")
 def test_scope(any_server: Server) -> None:
     """While no webhook answers, labelled pods are refused and all others are made (C62)."""
     any_server.done("apply", "-f", "-", given=template("--skip-tests", kube_version=any_server.version))

@@ -37,6 +37,7 @@ def refusal(team: Team, pod: Object) -> str:
 
 
 @pytest.mark.parametrize("case", _outcome(".refused.txt"), ids=lambda case: case.name)
+@pytest.mark.claim("S30", "S31")
 def test_refused(team: Team, case: Case) -> None:
     """A pod that can't be injected is refused with the line that names field, value and remedy (C03, C06, C08, C21)."""
     assert refusal(team, _moved(case, team.namespace)) == recorded(case.name)[".refused.txt"].strip()
@@ -185,6 +186,7 @@ PRIVILEGES = (
         ("restricted", {names.ANNOTATION_REDIRECT: "env"}, ""),
     ],
 )
+@pytest.mark.claim("S25")
 def test_pod_security(team: Team, level: str, annotations: dict[str, str], message: str) -> None:
     """Baseline refuses the init's NET_ADMIN and NET_RAW and names nothing else; `env` pods pass restricted (C11)."""
     strict = _namespace(team, f"{level}-{len(annotations)}", **{"pod-security.kubernetes.io/enforce": level})

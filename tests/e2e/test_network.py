@@ -149,6 +149,7 @@ for port in (81, 443, 8080, {names.PORT_DEFAULT}):
 
 
 @runs(_web)
+@pytest.mark.claim("S01", "S03")
 def test_credentials_stay_in_the_pod(team: Team) -> None:
     """Neither the credential port nor the metadata service of a pod is reached from another."""
     lines(team, "neighbour", last="asked")
@@ -162,6 +163,7 @@ def test_credentials_stay_in_the_pod(team: Team) -> None:
 
 
 @runs(_web)
+@pytest.mark.claim("S24")
 def test_least_privilege(team: Team) -> None:
     """The injected containers have no more rights than they need: NET_ADMIN and NET_RAW for the init alone."""
     lines(team, "neighbour", last="asked")

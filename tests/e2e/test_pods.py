@@ -51,6 +51,7 @@ def mounts(pod: Object, name: str) -> list[str]:
         }
     ]
 )
+@pytest.mark.claim("S20")
 def test_no_lists(team: Team) -> None:
     """A pod without lists or API token gets credentials, by the account `default`, and no token (C02, C15)."""
     assert key(team, "bare") in issued_keys(team, "bare")

@@ -20,6 +20,7 @@ def _scale(chart: Release, replicas: int) -> None:
     chart.kube.request("PATCH", f"{at}/scale", patch, "application/merge-patch+json")
 
 
+@pytest.mark.claim("S30")
 def test_webhook_down(team: Team, chart: Release) -> None:
     """Without its server labelled pods are refused, others created at once, and the server can return (C62, C13)."""
     _scale(chart, 0)

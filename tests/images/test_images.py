@@ -27,6 +27,7 @@ EMULATOR_BYTES, EMULATOR_COMPRESSED_BYTES = 30_000_000, 12_000_000
 REDIRECT_BYTES, REDIRECT_COMPRESSED_BYTES = 34_000_000, 13_000_000
 
 
+@pytest.mark.claim("S24")
 def test_configuration(images: dict[str, Archive]) -> None:
     """Each image starts its command by itself, the emulator as a user of its own, with labels that say what it is."""
     expected = {
@@ -102,6 +103,7 @@ def test_size(images: dict[str, Archive]) -> None:
         ),
     ],
 )
+@pytest.mark.claim("S52")
 def test_programs(images: dict[str, Archive], image: str, expected: set[str]) -> None:
     """There is no shell, no package manager, no compiler: exactly these programs."""
     folders = ("bin/", "sbin/", "usr/bin/", "usr/sbin/", "usr/local/")
@@ -135,6 +137,7 @@ def test_folders(images: dict[str, Archive]) -> None:
     } == found
 
 
+@pytest.mark.claim("S52")
 def test_owners_and_modes(images: dict[str, Archive]) -> None:
     """All is root's, nobody else can write it, nothing gains privileges, all bears one time."""
     members = images["redirect"].files().values()
@@ -211,6 +214,7 @@ def astuple(result: container.Result) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("families", [{"ipv4": True}, {"ipv4": True, "ipv6": True}, {"ipv4": False, "ipv6": True}])
+@pytest.mark.claim("S24")
 def test_redirect(rootfs: dict[str, Path], new_pod: Callable[..., Pod], families: dict[str, bool]) -> None:
     """The init container works as it is injected: uid 0, two capabilities, a read-only root; and once more (C22)."""
     pod = new_pod(**families)
@@ -265,6 +269,7 @@ def test_certificates(rootfs: dict[str, Path]) -> None:
         ("redirect", {"iptables", "libc6", "libnftnl11", "libxtables12", "python3.13-minimal"}),
     ],
 )
+@pytest.mark.claim("S52")
 def test_sbom(images: dict[str, Archive], rootfs: dict[str, Path], image: str, expected: set[str]) -> None:
     """The SBOM names what the image's files come from, each with version, and its licence is there too."""
     bom = images[image].json(f"usr/share/sbom/{image}.cdx.json")
@@ -294,6 +299,7 @@ def test_sbom_beside_the_archive(rootfs: dict[str, Path]) -> None:
 
 
 @pytest.mark.usefixtures("images")
+@pytest.mark.claim("S52")
 def test_reproducible() -> None:
     """Built anew without any layer of before, the image is the same to the last bit."""
     before, anew = (

@@ -149,6 +149,7 @@ def test_another_port(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.claim("S30")
 def test_never_without(pod: Pod, path_with: Callable[..., str], backend: str) -> None:
     """While the program runs again, no client gets through to the node: rules change in one commit."""
     path = path_with(backend)
@@ -174,6 +175,7 @@ def test_before_the_emulator(new_pod: Callable[..., Pod]) -> None:
     assert "emulator" == pod.ask(IMDS_IPV4, 80)
 
 
+@pytest.mark.claim("S30")
 def test_no_effect(new_pod: Callable[..., Pod]) -> None:
     """Rules that are written but don't work, here for a filter on loopback, are a failure, not a success."""
     pod = new_pod()
@@ -198,6 +200,7 @@ def test_closed_route(pod: Pod, kind: str) -> None:
     assert "emulator" == pod.ask(IMDS_IPV4, 80)
 
 
+@pytest.mark.claim("S30")
 def test_no_programs(pod: Pod, tmp_path: Path) -> None:
     """Neither backend: one line that names both, another status than 0, so that the pod does not start (C23)."""
     result = pod.redirect(PATH=str(tmp_path))
@@ -214,6 +217,7 @@ def test_no_programs(pod: Pod, tmp_path: Path) -> None:
     ("dropped", "named"), [("-net_admin", "NET_ADMIN"), ("-net_admin,-net_raw", "NET_ADMIN and NET_RAW")]
 )
 @pytest.mark.parametrize("families", [{"ipv4": True}, {"ipv4": False, "ipv6": True}])
+@pytest.mark.claim("S30")
 def test_no_capability(new_pod: Callable[..., Pod], dropped: str, named: str, families: dict[str, bool]) -> None:
     """Without NET_ADMIN the line says so, and what to do."""
     result = new_pod(**families).redirect("setpriv", f"--bounding-set={dropped}", f"--inh-caps={dropped}")
@@ -226,6 +230,7 @@ def test_no_capability(new_pod: Callable[..., Pod], dropped: str, named: str, fa
     )
 
 
+@pytest.mark.claim("S24")
 def test_capabilities_of_the_init_container(pod: Pod) -> None:
     """NET_ADMIN and NET_RAW are all that it needs."""
     only = "-all,+net_admin,+net_raw"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from emulator import names
 from tests.parity.api import wait_until
 from tests.parity.modes import BY_NAME, make_namespace
@@ -19,6 +21,7 @@ USER = "owner-of-pods"
 ROLES = ("system:aggregate-to-view", "system:aggregate-to-edit", "system:aggregate-to-admin")
 
 
+@pytest.mark.claim("S33")
 def test_annotation_is_out_of_reach_of_who_owns_the_pods(mode: Mode) -> None:
     """The administrator of all in a namespace can't extend its list; who can change the namespace does, in seconds."""
     case = BY_NAME["not-allowed-empty"]

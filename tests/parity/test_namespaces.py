@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from emulator import names
 from tests.parity.modes import BY_NAME, make_namespace
 
@@ -40,6 +42,7 @@ def namespace(mode: Mode, name: str, labels: dict[str, str] | None = None) -> st
     return name
 
 
+@pytest.mark.claim("S25")
 def test_pod_security(mode: Mode) -> None:
     """C11: below `privileged` the redirect alone is refused; with `env` the pod passes even at `restricted`."""
     pod = pod_with({"securityContext": RESTRICTED})

@@ -67,6 +67,7 @@ def test_injected_pod_is_left_alone(mode: Mode, case: Case) -> None:
     assert comparable(first.object) == comparable(again.object)
 
 
+@pytest.mark.claim("S21")
 def test_no_api_token_in_what_is_added(mode: Mode) -> None:
     """The ServiceAccount plugin mounts the API token into the app, and into neither container of ours."""
     spec = mode.admit(BY_NAME["plain"], None).object["spec"]

@@ -59,6 +59,7 @@ def test_reason() -> None:
 
 
 @pytest.mark.parametrize("path", [*PATHS, "/metrics", "/", "/latest/meta-data/iam/security-credentials/app-role"])
+@pytest.mark.claim("S03")
 def test_no_credential(path: str) -> None:
     """No answer of this port holds a key."""
     _, body = ask(path, make_lifecycle("good"))

@@ -234,6 +234,7 @@ def test_token_ttl_out_of_range(mode: str, ttl: str | None) -> None:
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
+@pytest.mark.claim("S07")
 def test_token_forwarded(mode: str) -> None:
     """R18: a token is not given through a proxy: 403."""
     headers = {TTL: "60", "X-Forwarded-For": "10.0.0.1"}
@@ -264,6 +265,7 @@ def test_with_token(mode: str) -> None:
 @pytest.mark.parametrize(("mode", "expected"), [("v1-and-v2", 200), ("v2", 401)])
 @pytest.mark.parametrize("path", [LIST, LIST + "app-role", "/"])
 @pytest.mark.parametrize("headers", [{}, {"X-aws-ec2-metadata-token": ""}])
+@pytest.mark.claim("S07")
 def test_without_token(mode: str, expected: int, path: str, headers: dict[str, str]) -> None:
     """R19: without a token the request is served where IMDSv1 is allowed, else 401."""
     assert expected == ask(make_service(mode), path, headers=headers)[0]
@@ -287,6 +289,7 @@ def test_ended_token(mode: str) -> None:
     assert [200, 401] == [ask(service, LIST, now=NOW + after, headers=headers)[0] for after in (59.4, 60)]
 
 
+@pytest.mark.claim("S07")
 def test_token_of_another_process() -> None:
     """R20: a token dies with the process that made it."""
     token = Tokens(b"old key").make(int(NOW) + 60)

@@ -128,6 +128,7 @@ def test_encoded(case: Case) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(PODS, PODS, st.sampled_from(["native", "classic"]))
+@pytest.mark.claim("S32")
 def test_fragment_is_constant(one: Object, other: Object, mode: str) -> None:
     """What is added as a whole is the same for every pod of an installation."""
     parameters = {**PARAMETERS, "sidecarMode": mode}

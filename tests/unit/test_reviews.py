@@ -127,6 +127,7 @@ def test_decisions_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> 
         (None, "audit", True),
     ],
 )
+@pytest.mark.claim("S33")
 def test_allowed_roles(annotations: dict[str, str] | None, mode: str, expected: bool) -> None:  # noqa: FBT001 - a column
     """The namespace's list decides; one that can't be read decides like an empty one."""
     handler, _ = reviews(annotations, allowedRolesMode=mode)
@@ -227,6 +228,7 @@ def test_who(request_: dict[str, Any], expected: tuple[str, str]) -> None:
     assert expected == (actual["namespace"], actual["pod"])
 
 
+@pytest.mark.claim("S06")
 def test_log_stays_one_line(capfd: pytest.CaptureFixture[str]) -> None:
     """Names are not validated yet when a webhook sees them: whatever they hold, a decision is one line."""
     admit(reviews()[0], pod("a\nevent=forged b"))

@@ -182,6 +182,7 @@ def test_scope(installation: Installation) -> None:
     assert "failed calling webhook" in installation.api.try_pod("team-a", pod()).message
 
 
+@pytest.mark.claim("S22")
 def test_rights(installation: Installation) -> None:
     """The chart's rights are enough for certificates, and reach no other Secret, configuration or pod."""
     with installation.replica():

@@ -172,6 +172,7 @@ def test_concurrent_reviews(webhook: Webhook, api: FakeApi) -> None:
     assert [[f"{client}-{n}" for n in range(25)] for client in range(40)] == answers
 
 
+@pytest.mark.claim("S08")
 def test_slow_peers_hold_nobody_up(webhook: Webhook, api: FakeApi) -> None:
     """Peers that stall in the handshake, in the head or in the body delay no one else, and are dropped in time."""
     stalled = [socket.create_connection(("127.0.0.1", webhook.port)) for _ in range(50)]
@@ -211,6 +212,7 @@ def test_pipelining_holds_nobody_up(webhook: Webhook, api: FakeApi) -> None:
     assert waited < 1
 
 
+@pytest.mark.claim("S08")
 def test_peer_that_does_not_read(webhook: Webhook, api: FakeApi) -> None:
     """A peer that sends on and on and reads no answer is held up itself; memory does not grow with what it sends."""
     many = post(REVIEW) * 20_000
@@ -225,6 +227,7 @@ def test_peer_that_does_not_read(webhook: Webhook, api: FakeApi) -> None:
         assert admit(connection, pod())["allowed"]
 
 
+@pytest.mark.claim("S08")
 def test_too_many_connections(webhook: Webhook, api: FakeApi) -> None:
     """Beyond 500 connections the one that never asked for anything makes room first; who asks is kept and answered."""
     bundle = api.trusted()[0]

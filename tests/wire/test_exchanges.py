@@ -286,6 +286,7 @@ def test_odd_answers(world: World, reply: Reply) -> None:
     assert 503 == wait_for_failure(emulator, "BadAnswer")[0]
 
 
+@pytest.mark.claim("S10")
 def test_no_message_repeats_the_token(world: World) -> None:
     """R14: an error that repeats the token reaches neither log nor client with it."""
     world.answer(lambda form: error(400, "ValidationError", f"Value '{form['WebIdentityToken']}' failed"))
@@ -295,6 +296,7 @@ def test_no_message_repeats_the_token(world: World) -> None:
     assert world.token_file.read_text() not in emulator.log() + emulator.get(CREDENTIALS).body
 
 
+@pytest.mark.claim("S41")
 def test_unknown_authority(world: World, tmp_path: Path) -> None:
     """STS must show a certificate of an authority that is trusted."""
     other = make_authority(tmp_path, "localhost")
@@ -305,6 +307,7 @@ def test_unknown_authority(world: World, tmp_path: Path) -> None:
     assert [] == world.sts.requests
 
 
+@pytest.mark.claim("S41")
 def test_other_name(world: World, tmp_path: Path) -> None:
     """STS must show a certificate for its name."""
     other = make_authority(tmp_path, "sts.example")
@@ -334,6 +337,7 @@ def test_unreadable_bundle(world: World, tmp_path: Path, text: str | None, reaso
     assert (503, True, True) == (status, str(bundle) in message, reason in message)
 
 
+@pytest.mark.claim("S41")
 def test_proxy(world: World) -> None:
     """STS is reached through the proxy, with user and password; TLS is end to end (C51)."""
     proxy = StubProxy()
@@ -352,6 +356,7 @@ def test_no_proxy(world: World) -> None:
     assert [] == proxy.seen
 
 
+@pytest.mark.claim("S10")
 def test_proxy_that_refuses(world: World) -> None:
     """A proxy that refuses is named, without its password."""
     proxy = StubProxy(status="407 Proxy Authentication Required")

@@ -196,6 +196,7 @@ def test_ipv6(shared: Emulator) -> None:
     assert 200 == ask(shared.health_port, "/livez", host="::1").status
 
 
+@pytest.mark.claim("S01", "S03")
 def test_credentials_on_loopback_only(shared: Emulator) -> None:
     """The credential port is not to be reached from outside the pod."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
@@ -250,6 +251,7 @@ def _quickest_answer(port: int) -> float:
     return min(taken)
 
 
+@pytest.mark.claim("S08")
 def test_slow_clients_starve_nobody(shared: Emulator) -> None:
     """R16: with more half-said requests open than there is room for, others are answered within 250 ms."""
     slow = []
@@ -264,6 +266,7 @@ def test_slow_clients_starve_nobody(shared: Emulator) -> None:
     assert taken < FAST_SECONDS
 
 
+@pytest.mark.claim("S08")
 def test_a_client_that_does_not_read_starves_nobody(shared: Emulator) -> None:
     """R16: answers that nobody takes are not piled up, and others are answered within 250 ms."""
     before = _private_bytes(shared)
@@ -285,6 +288,7 @@ def test_a_client_that_does_not_read_starves_nobody(shared: Emulator) -> None:
     assert grown < 2 << 20
 
 
+@pytest.mark.claim("S08")
 def test_large_requests_take_no_memory(shared: Emulator) -> None:
     """R16: a request that never ends is refused at its limit; nothing of it is kept."""
     before = _private_bytes(shared)
@@ -295,6 +299,7 @@ def test_large_requests_take_no_memory(shared: Emulator) -> None:
     assert _private_bytes(shared) - before < 1 << 20
 
 
+@pytest.mark.claim("S08")
 def test_many_health_connections_take_none_from_the_app(shared: Emulator) -> None:
     """Connections from outside the pod, which reach the health port alone, are few at a time."""
     clients = [Client(shared.health_port) for _ in range(100)]
@@ -306,6 +311,7 @@ def test_many_health_connections_take_none_from_the_app(shared: Emulator) -> Non
     assert open_now < 60
 
 
+@pytest.mark.claim("S07")
 def test_v2_over_one_connection(shared_v2: Emulator) -> None:
     """R18, R19: PUT a token, list, read: as an SDK does it where IMDSv2 is needed."""
     ttl = "X-aws-ec2-metadata-token-ttl-seconds: 21600\r\nContent-Length: 0\r\n"

@@ -70,6 +70,7 @@ def test_idle(world: World) -> None:
     assert "Threads:\t1" == before[0]
 
 
+@pytest.mark.claim("S10")
 def test_start(world: World) -> None:
     """It says what it serves, and each change of its credentials, in a line each; never a key or a token."""
     emulator = world.start_ready()
