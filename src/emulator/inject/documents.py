@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
-from ruamel.yaml.util import load_yaml_guess_indent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+# A key on a line of its own, and the first item of the list under it.
+_LIST = re.compile(r"^( *)(?:- +)*[^\s#-].*:[ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*( *)(- +)(?=[^\s#])", re.MULTILINE)
 # Texts that YAML 1.1, which kubectl speaks, would take for something else; ruamel quotes those of YAML 1.2.
 _AMBIGUOUS = re.compile(r"[-+.\d][-+.\d_:,eExXoO]*|~|y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
 _WIDE = 1_000_000
@@ -50,8 +51,8 @@ class Document:
 
     def _load(self) -> Any:  # noqa: ANN401 - anything that YAML has
         try:
-            _, indent, offset = load_yaml_guess_indent(self._body)
-            self._yaml.indent(mapping=2, sequence=indent or 2, offset=offset or 0)
+            offset, width = _indent(self._body)
+            self._yaml.indent(mapping=2, sequence=offset + width, offset=offset)
             return self._yaml.load(self._body)
         except Exception as error:  # noqa: BLE001 - ruamel.yaml fails in many ways where a text is wrong
             reason = " ".join(str(error).split()) or type(error).__name__
@@ -148,6 +149,12 @@ def _without_anchors(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
         if isinstance(found, CommentedMap | CommentedSeq) and found.anchor.value:
             found.yaml_set_anchor(None)
     return node
+
+
+def _indent(text: str) -> tuple[int, int]:
+    """Return how far the first list is indented in its map, and how far its items from their dashes."""
+    first = _LIST.search(text)
+    return (max(len(first[2]) - len(first[1]), 0), len(first[3])) if first else (0, 2)
 
 
 def _fault(content: Any) -> str:  # noqa: ANN401 - anything that YAML has
