@@ -39,7 +39,7 @@ def lab(authority: Authority, tmp_path: Path) -> Iterator[Lab]:
     lab.close()
 
 
-def test_sidecar_killed(lab: Lab, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
+def test_process_killed(lab: Lab, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
     """The sidecar is killed again and again while clients ask without a pause, and is started anew each time.
 
     Clients are refused, and soon served; none ever gets a part of an answer.

@@ -64,6 +64,7 @@ class Cgroup:
 
     def set_memory(self, memory_bytes: int) -> None:
         """Change the limit."""
+        self.limit_bytes = memory_bytes
         self._write("memory.limit_in_bytes" if self._one else "memory.max", str(memory_bytes))
 
     def _limit(self, memory_bytes: int, cores: float | None) -> None:

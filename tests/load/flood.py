@@ -1,7 +1,8 @@
-"""Ill-behaved clients: many connections of several kinds, each opened again when the server closes it.
+"""Many clients, most of them ill-behaved: connections of several kinds, each opened again when the server ends it.
 
-Goes in: a port, `kind=count` for each kind; it ends with standard input. Comes out: a line "open" once each has been
-connected; at the end a line of JSON: how many there were, how often one was connected, how often the server ended one.
+Goes in: a port, `kind=count` for each kind; it ends with standard input. Comes out: a line "open" once each client has
+been connected; at the end a line of JSON: how many clients there were, how often one was connected, how often the server
+ended one, and how many answers were read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import time
 PATH = b"/latest/meta-data/iam/security-credentials/app-role"
 REQUEST = b"GET " + PATH + b" HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n"
 PART = b"GET " + PATH + b" HTTP/1.1\r\nX-Padding: "
+PIPELINED = 4
 # What each kind says when it is connected.
 KINDS = {
     "idle": b"",  # nothing, ever
@@ -28,8 +30,11 @@ KINDS = {
     "body": b"PUT /latest/api/token HTTP/1.1\r\nContent-Length: 8192\r\n\r\n" + b"x" * 8000,  # likewise of a body
     "half": PART,  # a part of a head, and then the end of what this side sends
     "deaf": REQUEST * 64,  # requests whose answers it does not read
-    "keep": REQUEST * 4,  # requests on a connection that is kept, the next ones as soon as these are answered
+    "keep": REQUEST * PIPELINED,  # requests on a connection that is kept, the next ones as soon as these are answered
+    "ask": REQUEST,  # likewise, one at a time
+    "fresh": REQUEST,  # one at a time, each on a connection of its own
 }
+AT_ONCE = {"keep": PIPELINED, "ask": 1, "fresh": 1}  # of those that read their answers
 DRIP_SECONDS = 1.0
 PAUSE_SECONDS = 1.0  # until a connection that has ended is opened again
 SOURCES = 16  # addresses of loopback to connect from, so that no port is wanting
@@ -55,6 +60,7 @@ class Flood:
         self.clients = [BadClient(number, kind) for number, kind in enumerate(kinds)]
         self.connected = 0
         self.ended = 0
+        self.answers = 0
         self._port = port
         self._epoll = select.epoll()
         self._by_fd: dict[int, BadClient] = {}
@@ -105,14 +111,18 @@ class Flood:
             heard = b""
         if not heard:
             self._end(client)
-        elif client.kind == "keep":
-            client.unread -= heard.count(b"HTTP/1.1 200")
-            if client.unread <= 0:
+        elif client.kind in AT_ONCE:
+            answers = heard.count(b"HTTP/1.1 200")
+            self.answers += answers
+            client.unread -= answers
+            if client.unread <= 0 and client.kind == "fresh":
+                self._end(client, pause_seconds=0)
+            elif client.unread <= 0:
                 self._begin(client)
 
     def _begin(self, client: BadClient) -> None:
         assert client.socket is not None
-        client.unread += 4
+        client.unread = AT_ONCE.get(client.kind, 0)
         if KINDS[client.kind]:
             self._send(client, KINDS[client.kind])
         if client.kind == "half":
@@ -126,15 +136,15 @@ class Flood:
         with contextlib.suppress(OSError):  # the server has ended it, as the next event tells
             client.socket.send(data)
 
-    def _end(self, client: BadClient) -> None:
+    def _end(self, client: BadClient, pause_seconds: float = PAUSE_SECONDS) -> None:
         assert client.socket is not None
-        self.ended += 1
+        self.ended += pause_seconds > 0
         del self._by_fd[client.socket.fileno()]
         client.socket.close()
         client.socket = None
         client.unread = 0
         if not client.is_due:
-            self._later(client, time.monotonic() + PAUSE_SECONDS)
+            self._later(client, time.monotonic() + pause_seconds)
 
     def _later(self, client: BadClient, at: float) -> None:
         client.is_due = True
@@ -150,7 +160,12 @@ def main(port: str, *counts: str) -> None:
     mixed = [kind for row in itertools.zip_longest(*groups) for kind in row if kind is not None]
     flood = Flood(int(port), mixed)
     flood.run(sys.stdin.fileno())
-    print(json.dumps({"clients": len(mixed), "connected": flood.connected, "ended": flood.ended}), flush=True)
+    print(
+        json.dumps(
+            {"clients": len(mixed), "connected": flood.connected, "ended": flood.ended, "answers": flood.answers}
+        ),
+        flush=True,
+    )
 
 
 if __name__ == "__main__":

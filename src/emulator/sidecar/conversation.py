@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-OUTPUT_LIMIT = 4096  # bytes of answers after which it is the next client's turn, and this one must have read them
+OUTPUT_LIMIT = 1  # bytes of answers after which it is the next client's turn: after each, be it of one who sends many
 
 
 class Answering:

@@ -184,7 +184,7 @@ class Server:
             self._close(connection)
             return
         connection.output = output[sent:]
-        if connection.output or len(output) >= OUTPUT_LIMIT:
+        if connection.output or (connection.buffer and len(output) >= OUTPUT_LIMIT):
             self._await(connection, EPOLLOUT, now + SLOW_SECONDS)  # it goes on when the others had their turn
         elif connection.waiting is not None:
             self._await(connection, 0, now + HOLD_SECONDS)
