@@ -56,10 +56,10 @@ def test_admissions_on_one_core(peers: Peers, body: Path, figures: Figures, full
     figures.add("processor time, of one core", 100 * used / pace.seconds, "%", "100 %")
     figures.add("most memory", memory, "MiB", f"{memory_limit():g} MiB")
     assert (RATE * seconds, 0, []) == (pace.asked, pace.failed, pace.reasons)
-    assert pace.seconds < seconds + 1
-    assert pace.max_ms < API_SERVER_MS
     assert memory < memory_limit()
     if full:
+        assert pace.seconds < seconds + 1
+        assert pace.max_ms < API_SERVER_MS
         assert pace.p99_ms < P99_MS
 
 
@@ -78,7 +78,7 @@ def test_admissions_in_a_flood(peers: Peers, body: Path, figures: Figures, full:
 
     for pace, connections in ((kept[0], "kept"), (new, "new")):
         assert (0, []) == (pace.failed, pace.reasons)
-        assert pace.max_ms < API_SERVER_MS
+        assert pace.max_ms < API_SERVER_MS or not full
         _report(figures, pace, API_SERVER_MS, f", {connections} connections")
     figures.add("most memory", memory, "MiB", f"{memory_limit():g} MiB")
     assert memory < memory_limit()
