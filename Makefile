@@ -1,6 +1,6 @@
 # Each target runs one command; the logic is in Python.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check render images cluster cluster-down test-cluster conformance bench chaos soak venv venv-path lock
+.PHONY: help demo test unit check render images cluster cluster-down test-cluster conformance bench fuzz chaos soak venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256sum | cut -c1-12)
@@ -49,6 +49,9 @@ conformance: $(READY) ## Every AWS client in every IMDS mode
 
 bench: $(READY) ## Memory, start and requests against a floor and a peer
 	$(PY) -m tests.bench
+
+fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage
+	$(PY) -m tests.fuzz
 
 chaos: images cluster ## Load, faults, fuzzing and upgrades at full size
 	$(PY) -m pytest --full tests/fuzz tests/load tests/faults tests/scale tests/operators
