@@ -151,6 +151,15 @@ def test_unreadable_namespace_is_named() -> None:
     assert expected == admit(handler, pod())
 
 
+def test_unreadable_namespace_of_another_pod() -> None:
+    """What did not ask for the emulator is not refused because a namespace could not be read, nor is that asked for."""
+    handler, api = reviews(None, allowedRolesMode="enforce")
+    other = pod()
+    other["metadata"]["labels"] = {}
+
+    assert ({"uid": review(other)["request"]["uid"], "allowed": True}, []) == (admit(handler, other), api.asked)
+
+
 def test_namespace_is_asked_once() -> None:
     """Many pods of a namespace at once cause one request, and without a list there is none."""
     handler, api = reviews({ALLOWED_ROLES: ROLE}, allowedRolesMode="enforce")

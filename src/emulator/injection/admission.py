@@ -57,6 +57,12 @@ def review(
     return _answer(uid, _allowed(patch.encoded(facts), judgement.warnings(facts)))
 
 
+def is_asked_for(request: Object) -> bool:
+    """Tell whether a request is for a new pod that has the label."""
+    label = at(request, "object", "metadata", "labels", names.LABEL_ENABLED)
+    return _is_new_pod(request) and bool(label == names.LABEL_ENABLED_VALUE)
+
+
 def _is_new_pod(request: Object) -> bool:
     """Tell a pod's creation from updates, from subresources, and from mirror pods, which can't be changed."""
     kind = request.get("kind")

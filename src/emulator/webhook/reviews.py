@@ -12,6 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from emulator import log, names
+from emulator.injection.admission import is_asked_for
 from emulator.injection.admission import review as answer_review
 from emulator.webhook.http1 import Request, Response, text
 from emulator.webhook.kubeapi import ApiError, Object
@@ -47,7 +48,7 @@ class Reviews:
             review = read_review(request.body)
         except ValueError as error:
             return self._refuse_body(str(error), started)
-        if self.parameters["allowedRolesMode"] != "off":
+        if self.parameters["allowedRolesMode"] != "off" and is_asked_for(review["request"]):
             return self._admit_by_namespace(review, started)
         return self._answer(review, {}, started)
 
