@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.e2e.kube import Kube
     from tests.reliability.figures import Figures
 
+SUCCEEDED = "Phase:          Succeeded"
+HOOKS = 4  # of `helm test` without a role: the pod, its service account, role and binding
+
 pytestmark = pytest.mark.full_only(reason="installs the chart once for each file of ci/, on a cluster of its own")
 
 
@@ -33,7 +36,8 @@ def test_ct_install(kube: Kube, figures: Figures) -> None:
 
     said = installed.stdout + installed.stderr
     expected = len(list((CHART / "ci").glob("*-values.yaml")))
-    figures.add("ci values installed and tested", said.count("Phase:          Succeeded"), bound=f"{expected}")
+    tested = said.count(SUCCEEDED) / HOOKS
+    figures.add("files of `ci` installed and tested", tested, bound=f"{expected}")
     assert installed.returncode == 0, said[-3000:]
     assert "All charts installed successfully" in said
-    assert expected == said.count("Phase:          Succeeded")
+    assert expected == tested

@@ -28,7 +28,7 @@ def main() -> int:
             print(f"{tool.name:22} {tool.version:10} {'built' if build.folder(tool).exists() else '-'}")
         return 0
     try:
-        names = options.names or [name for name in TOOLS if not name.startswith("kube-apiserver-")]
+        names = options.names or [name for name, tool in TOOLS.items() if not tool.apart]
         rows = {name: find(name) for name in names}
 
         def show(tool: Tool) -> None:

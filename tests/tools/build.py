@@ -22,7 +22,8 @@ _SIBLING = "./staging/src/"
 def folder(tool: Tool) -> Path:
     """Where the programs of a row are, or will be: keyed by version and by everything that makes them."""
     recipe = json.dumps(
-        [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items()], sort_keys=True
+        [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items(), *_kept(tool)],
+        sort_keys=True,
     )
     return tools() / f"{tool.name}-{tool.version}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
 
@@ -64,6 +65,11 @@ def _source(tool: Tool) -> dict[str, str]:
     return {file.name: file.read_text() for file in sorted((Path(__file__).parent / tool.source).iterdir())}
 
 
+def _kept(tool: Tool) -> list[str]:
+    """Return the folder of the module that is kept, if there is one."""
+    return [tool.keeps] if tool.keeps else []
+
+
 def _flags(tool: Tool) -> list[str]:
     major, minor, _ = tool.version.lstrip("v").split(".", 2)
     # Not str.format: the flags are Go's and may hold braces some day.
@@ -96,6 +102,11 @@ def _build(go: Path, tool: Tool) -> None:
     for name, package in tool.programs.items():
         command = [str(go), "build", "-v", *_flags(tool), "-o", str(part / name), package]
         run(command, f"{label}: build {name}", log, env=environment, cwd=work, status=count)
+    for kept in _kept(tool):
+        module = subprocess.check_output(
+            [go, "list", "-m", "-f={{.Dir}}", tool.module], env=environment, cwd=work, text=True
+        )
+        shutil.copytree(Path(module.strip()) / kept, part / Path(kept).name)
     tools().mkdir(parents=True, exist_ok=True)
     part.rename(folder(tool))
     shutil.rmtree(work)

@@ -22,7 +22,8 @@ class Tool:
     `programs` maps a program to its package; in `ldflags` and `programs` nothing but `{version}`,
     `{major}` and `{minor}` is replaced. `staging`: the module replaces its siblings by folders of
     its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
-    `source`: a folder beside this file that is the module, instead of a published one.
+    `source`: a folder beside this file that is the module, instead of a published one. `keeps`: a folder of the
+    module that is kept beside the programs, by its last name. `apart`: built only when it is asked for by name.
     """
 
     name: str
@@ -33,6 +34,8 @@ class Tool:
     tags: str = ""
     staging: bool = False
     source: str = ""
+    keeps: str = ""
+    apart: bool = False
 
 
 _KUBERNETES_VERSION = " ".join(
@@ -50,6 +53,8 @@ _KUBERNETES = "v1.37.2"
 _PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
 _CNI = {"bridge": "main", "loopback": "main", "host-local": "ipam", "portmap": "meta"}
 _CONTAINERD = "github.com/containerd/containerd/v2"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 
 
 def _old_apiserver(version: str) -> Tool:
@@ -61,6 +66,7 @@ def _old_apiserver(version: str) -> Tool:
         programs={"kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"},
         ldflags=f"-checklinkname=0 {_KUBERNETES_VERSION}",
         staging=True,
+        apart=True,
     )
 
 
@@ -158,6 +164,29 @@ TOOLS: Mapping[str, Tool] = {
             version="v0.33.0",
             module="sigs.k8s.io/kind",
             programs={"kind": "sigs.k8s.io/kind"},
+        ),
+        Tool(
+            name="actionlint",
+            version="v1.7.12",
+            module="github.com/rhysd/actionlint",
+            programs={"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
+        ),
+        # The last version whose programs are in the module itself; links against a name that Go 1.23 closed.
+        Tool(
+            name="cert-manager",
+            version="v1.11.5",
+            module=_CERT_MANAGER,
+            programs={f"cert-manager-{name}": f"{_CERT_MANAGER}/cmd/{name}" for name in ("controller", "cainjector")},
+            ldflags="-checklinkname=0",
+            keeps="deploy/crds",
+            apart=True,
+        ),
+        Tool(
+            name="kube-router",
+            version="v2.1.0",
+            module=_KUBE_ROUTER,
+            programs={"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"},
+            apart=True,
         ),
         _old_apiserver("v1.24.17"),
         _old_apiserver("v1.29.15"),
