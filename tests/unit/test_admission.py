@@ -87,6 +87,7 @@ def test_no_containers_yet() -> None:
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
+        ({"spec": None}, "spec is no map"),
         ({"metadata": {"annotations": 5}}, "metadata.annotations is no map"),
         ({"metadata": {"annotations": "kubernetes.io/config.mirror"}}, "metadata.annotations is no map"),
         ({"metadata": {"labels": {"a\nb": 5}}}, r"metadata.labels['a\nb'] is no text: put it in quotes"),

@@ -76,7 +76,7 @@ def shape_fault(pod: Object) -> str:
     """Return what is not as the API has it, '' if all is that the injection looks at."""
     for path, kind in SHAPES:
         value = at(pod, *path)
-        if value is not None and not isinstance(value, kind):
+        if not isinstance(value, kind) and (value is not None or path == ("spec",)):
             return f"{'.'.join(path)} is no {'list' if kind is list else 'map'}"
     for texts in ("labels", "annotations"):
         for key, value in (at(pod, "metadata", texts) or {}).items():
