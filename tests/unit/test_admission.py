@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from emulator.injection import admission
+from emulator.injection import admission, patch
 from tests.pods.cases import Case, cases
 
 Object = dict[str, Any]
@@ -76,12 +76,15 @@ def test_no_review(body: Object) -> None:
         admission.review(body, BY_NAME["plain"].parameters, native_sidecars=True)
 
 
-def test_no_containers_yet() -> None:
+@pytest.mark.parametrize("containers", [[], None])
+def test_no_containers_yet(containers: list[Object] | None) -> None:
     """A pod without containers, which the API server refuses only after admission, is no error of ours."""
     case = BY_NAME["classic"]
-    pod = {**case.pod, "spec": {"containers": []}}
+    pod = {**case.pod, "spec": {"containers": containers}}
+    response = answer(case, object=pod)
+    patch.apply(pod, json.loads(base64.b64decode(response["patch"])))
 
-    assert answer(case, object=pod)["allowed"]
+    assert ["imds-emulator"] == [container["name"] for container in pod["spec"]["containers"]]
 
 
 @pytest.mark.parametrize(

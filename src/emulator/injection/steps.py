@@ -233,6 +233,7 @@ STEPS = (
         Fact("first_container"),
         ("injectable", "classic", "no_default_container"),
     ),
+    Ensure("/spec/containers", ("injectable", "classic")),  # a pod without any is refused only after admission
     Add("/spec/containers/0", Part("emulator"), ("injectable", "classic")),
     Add("/spec/shareProcessNamespace", value=True, when=("injectable", "ends_with_app")),
     Ensure("/spec/imagePullSecrets", ("injectable", "lacks_pull_secrets")),
