@@ -94,6 +94,11 @@ def test_given_certificate_needs_no_secret(environ: dict[str, str], tmp_path: Pa
             ": no directory '/no/such': mount it, or set IMDS_EMULATOR_PARAMETERS to where it is",
         ),
         (
+            "IMDS_EMULATOR_PARAMETERS",
+            "/" + "x" * 300,
+            f": no directory '/{'x' * 300}': mount it, or set IMDS_EMULATOR_PARAMETERS to where it is",
+        ),
+        (
             "IMDS_EMULATOR_SERVICE_ACCOUNT",
             "/no/such",
             ": no directory '/no/such': mount it, or set IMDS_EMULATOR_SERVICE_ACCOUNT to where it is",

@@ -108,9 +108,16 @@ def _check(settings: WebhookSettings) -> None:
 
 def _directory(environ: Mapping[str, str], name: str, default: str) -> Path:
     path = Path(text(environ, name) or default)
-    if not path.is_dir():
+    if not _is_directory(path):
         raise SettingsError(f"{name}: no directory {str(path)!r}: mount it, or set {name} to where it is")
     return path
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, a directory on the way that may not be read
+        return False
 
 
 def _seconds(environ: Mapping[str, str], name: str, default: float, bounds: tuple[float, float]) -> float:
