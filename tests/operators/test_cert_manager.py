@@ -61,6 +61,6 @@ def test_cert_manager(kube: Kube, release: Release, namespace: str, figures: Fig
 def _loaded(kube: Kube, release: Release) -> list[int]:
     """Return how many certificates each replica has put in service."""
     name = "imds_emulator_webhook_certificate_reloads_total"
-    urls = [f"{path('v1', 'Pod', release.namespace, pod['metadata']['name'])}:health" for pod in release.pods()]
+    urls = [f"{path('v1', 'Pod', release.namespace, pod['metadata']['name'])}:16926" for pod in release.pods()]
     texts = [str(kube.request("GET", f"{url}/proxy/metrics")) for url in urls]
     return [int(line.split()[1]) for text in texts for line in text.splitlines() if line.startswith(f"{name} ")]
