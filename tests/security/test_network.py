@@ -113,7 +113,12 @@ def test_connects_to_sts_alone(new_pod: Callable[..., Pod], tmp_path: Path) -> N
         f"GET {LIST}app-role",
         "GET /latest/user-data",
     )
-    with emulator(pod, tmp_path, AWS_ENDPOINT_URL_STS=f"https://{NODE_IPV4}:8443"):
+    others = {
+        "KUBERNETES_SERVICE_HOST": NODE_IPV4,
+        "KUBERNETES_SERVICE_PORT": "6443",
+        "HTTP_PROXY": f"{NODE_IPV4}:3128",
+    }
+    with emulator(pod, tmp_path, AWS_ENDPOINT_URL_STS=f"https://{NODE_IPV4}:8443", **others):
         for request in requests:
             ask(pod, "127.0.0.1", PORT, request)
         wait_until(lambda: "ConnectFailed" in pod.run(sys.executable, "-c", METRICS).out, "an exchange")
