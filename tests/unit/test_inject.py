@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +198,48 @@ def test_aliases(injected: Any) -> None:  # noqa: ANN401 - a function
     assert [("app", expected), ("two", expected), ("three", expected)] == [
         (c["name"], [e["name"] for e in c["env"]]) for c in containers
     ]
+
+
+def test_anchor_twice(injected: Any) -> None:  # noqa: ANN401 - a function
+    """An anchor may be used again; nothing is said about it."""
+    text = "a: &x 1\nb: &x 2\n"
+
+    assert text == injected(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("&a {kind: List, items: [*a]}", "document 1 holds itself by an alias"),
+        ("[" * 101 + "]" * 101, "document 1 is nested deeper than 100"),
+        ('{"a": ' + "[" * 101 + "]" * 101 + "}", "document 1 is nested deeper than 100"),
+        (
+            "a: &a [0,0,0,0,0,0,0,0,0,0]\n"
+            + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefgh")),
+            "document 1 has more than 1000000 values by its aliases",
+        ),
+        ("a: 2001-99-99", "document 1 is no YAML: month must be in 1..12"),
+        ("a: !!int x", "document 1 is no YAML: "),
+    ],
+)
+def test_unreadable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, fault: str) -> None:
+    """What can't be read, or never to its end, is refused in one line."""
+    status, output, complaints = run(monkeypatch, capsys, "-f", "-", stdin=text)
+
+    assert (1, "", 1) == (status, output, complaints.count("\n"))
+    assert complaints.startswith(f"imds-emulator inject: -: {fault}")
+
+
+def test_unwritable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A document that would not be the same when written again is refused."""
+    text = json.dumps(yaml.safe_load(DEPLOYMENT))[:-1] + ', "x": 1e999}'
+    status, output, complaints = run(monkeypatch, capsys, "-f", "-", stdin=text)
+
+    assert (1, "") == (status, output)
+    assert (
+        "imds-emulator inject: -: document 1 can't be written anew: give it without tags or odd comments\n"
+        == complaints
+    )
 
 
 def test_line_ends(injected: Any) -> None:  # noqa: ANN401 - a function

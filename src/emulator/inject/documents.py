@@ -10,6 +10,7 @@ import copy
 import io
 import json
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
@@ -53,7 +54,9 @@ class Document:
         try:
             offset, width = _indent(self._body)
             self._yaml.indent(mapping=2, sequence=offset + width, offset=offset)
-            return self._yaml.load(self._body)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of anchors used twice, say, which YAML allows
+                return self._yaml.load(self._body)
         except Exception as error:  # noqa: BLE001 - ruamel.yaml fails in many ways where a text is wrong
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"document {self.number} is no YAML: {reason}") from None
