@@ -43,6 +43,7 @@ RIGHTS = {
     ("--set=allowedRoles.mode=enforce",): {OWN_SECRET, OWN_CONFIGURATION, READS_NAMESPACES},
     ("--set=certificate.mode=cert-manager",): {READS_CONFIGURATION},
     ("--set=certificate.mode=secret,certificate.secretName=given",): {READS_CONFIGURATION},
+    ("--set=mode=both",): {OWN_SECRET, OWN_CONFIGURATION},
     ("--set=mode=policy",): set(),
 }
 
