@@ -332,6 +332,10 @@ def test_krm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
             "kind: List",
             "standard input is no ResourceList: run the command by kustomize or kpt, or without --krm",
         ),
+        (["--krm"], "kind: ResourceList\nfunctionConfig: {data: [a]}", "functionConfig.data is no map: "),
+        (["--krm"], "kind: ResourceList\nitems: 5\n---\na: b", "standard input is no ResourceList"),
+        (["--parameters", "-", "-f", "-"], "kind: ConfigMap\ndata: [a]", "-: expected one ConfigMap, or one map of"),
+        (["--parameters", "-", "-f", "-"], "[]", "-: expected one ConfigMap, or one map of parameters"),
         (["--krm"], "a: [", "standard input is no ResourceList: document 1 is no YAML: "),
     ],
 )

@@ -69,6 +69,7 @@ def test_form(values: dict[str, str]) -> None:
         ),
         (b"HTTP/1.0 200 OK\r\n\r\nbody", (200, b"body", None)),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + http(403, "no"), (403, b"no", None)),
+        (b"HTTP/1.1 100 C\r\n\r\n" * 2000 + http(403, "no"), (403, b"no", None)),
     ],
 )
 def test_answer(data: bytes, expected: tuple[int, bytes, str | None]) -> None:
@@ -97,6 +98,12 @@ def test_answer_that_broke_off(data: bytes) -> None:
         b"HTTP/1.1 abc\r\n\r\n",
         b"\x15\x03\x01\x00\x02\x02\x28",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\nab\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n0\r\n\r\n",
+        b"HTTP/1.1 20\xb2 OK\r\n\r\n",  # a digit to str.isdigit, none to int
+        b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"1" * 5000 + b"\r\n\r\n",
+        b"HTTP/1.1 " + b"2" * 5000 + b" OK\r\n\r\n",
     ],
 )
 def test_no_answer(data: bytes) -> None:
@@ -139,7 +146,24 @@ def test_expiration(expiration: str, expected: float) -> None:
     assert expected == outcome_of(200, body)["expiration"]
 
 
-@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 25 Nov 2026 25:00:00 GMT", "Wed, 25 Foo 2026 09:00:00 GMT"])
+@pytest.mark.parametrize("encoding", ["utf-7", "idna", "no-such"])
+def test_encoding(encoding: str) -> None:
+    """An answer is UTF-8; one that says otherwise has no codec looked up for it."""
+    assert (
+        NOW + 3600 == outcome_of(200, f'<?xml version="1.0" encoding="{encoding}"?>{grant(now=NOW).body}')["expiration"]
+    )
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        "Wed, 25 Nov 99999999999 09:00:00 GMT",
+        "",
+        "yesterday",
+        "Wed, 25 Nov 2026 25:00:00 GMT",
+        "Wed, 25 Foo 2026 09:00:00 GMT",
+    ],
+)
 def test_no_date(date: str) -> None:
     """Without a date, or with one that can't be read, the clock of STS is not known."""
     assert outcome_of(200, grant(now=NOW).body, f"Date: {date}\r\n")["date"] is None
@@ -232,6 +256,19 @@ def test_no_message_repeats_the_token(message: str) -> None:
     actual = clean(message, TOKEN)
 
     assert TOKEN[:16] not in actual
+
+
+def test_nothing_repeats_the_token() -> None:
+    """Nor does a code or an id that an answer brings; neither is longer than a line can be."""
+    told = [
+        outcome_of(400, error(400, TOKEN[:20], "x").body),
+        outcome_of(400, error(400, "C" * 101, "x").body),
+        outcome_of(403, "", f"x-amzn-RequestId: {TOKEN}\r\n"),
+        outcome_of(403, "", "x-amzn-RequestId: " + "r\0" * 5000 + "\r\n"),
+    ]
+
+    assert ["BadAnswer"] * 4 == [outcome["code"] for outcome in told]
+    assert ["req-2", "req-2", "[token]", "r" + " r" * 199] == [str(outcome["request_id"])[:399] for outcome in told]
 
 
 def test_clean() -> None:
