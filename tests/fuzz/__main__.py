@@ -14,7 +14,6 @@ from tests.fuzz.run import run
 from tests.fuzz.targets import TARGETS
 
 RUNS = 1_000_000
-SECONDS = 3 * 3600
 
 
 def main() -> int:
@@ -22,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"some of {', '.join(TARGETS)}; none: all")
     parser.add_argument("--runs", type=int, default=RUNS, help="executions of a target")
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="at most so many for a target")
+    parser.add_argument("--seconds", type=int, help="at most so many for a target; by default its own limit")
     parser.add_argument("--seed", type=int, default=0, help="of the fuzzer's chance; 0: another each time")
     parser.add_argument("--replay", nargs="+", type=Path, metavar="FILE", help="run these inputs of the one target")
     options = parser.parse_args()
@@ -46,7 +45,8 @@ def replay(name: str, files: list[Path]) -> None:
 
 def fuzz(name: str, options: argparse.Namespace) -> int:
     """Fuzz one target and say what came of it."""
-    result = run(TARGETS[name], options.runs, options.seconds, seed=options.seed)
+    target = TARGETS[name]
+    result = run(target, options.runs, options.seconds or target.minutes * 60, seed=options.seed)
     rate = result.executions / result.seconds
     print(
         f"{name}: {result.executions:,} executions in {result.seconds:.0f} s ({rate:,.0f}/s),"

@@ -26,12 +26,16 @@ class Module(Protocol):
 
 @dataclass(frozen=True)
 class Target:
-    """`longest`: bytes of an input at most. `edits_json`: half of the mutations are of the JSON that an input holds."""
+    """`longest`: bytes of an input at most. `edits_json`: half of the mutations are of the JSON that an input holds.
+
+    `minutes`: after which a run ends, though there were fewer executions than it was to have.
+    """
 
     name: str
     reads: str
     longest: int
     edits_json: bool = False
+    minutes: int = 180
 
     @property
     def corpus(self) -> Path:
@@ -60,6 +64,6 @@ TARGETS = {
         Target("sts_answers", "what STS answers, and what the child of an exchange says to its parent", 2048),
         Target("sidecar_http", "the conversation with a client of the credential and the health port", 1024),
         Target("reviews", "AdmissionReviews", 4096, edits_json=True),
-        Target("manifests", "manifests and parameters given to `inject`", 700, edits_json=True),
+        Target("manifests", "manifests and parameters given to `inject`", 700, edits_json=True, minutes=40),
     )
 }
