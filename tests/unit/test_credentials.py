@@ -301,6 +301,16 @@ def test_expired_on_arrival() -> None:
     assert len(world.calls) <= 10
 
 
+def test_sts_back_when_the_credentials_end() -> None:
+    """However long the back-off has become, STS is noticed that comes back when the credentials end."""
+    world = World(lambda now, duration: duration if now == START else NO_NAME, duration_seconds=900)
+    world.run(900)
+    world.answer = always
+    world.run(5)
+
+    assert world.left_seconds() is not None
+
+
 @pytest.mark.parametrize(
     ("expiration", "sts_now", "expected"),
     [

@@ -6,7 +6,7 @@ Comes out: credentials that have not expired, the time of the next exchange, the
 
 REFRESH_AT = (0.40, 0.50)  # of the life: an hour's credentials never have less than 30 - 4 minutes left
 BACKOFF_SECONDS = (1, 60)
-UNREACHABLE_SECONDS = 4  # with nothing to serve, a name that resolves again is noticed this soon
+UNREACHABLE_SECONDS = 4  # after the end of the credentials, a name that resolves again is noticed this soon
 SLOW_SECONDS = (30, 60)  # between exchanges that STS refuses for good
 DURATION_ALWAYS_ALLOWED_SECONDS = 3600  # IAM: the least that a role's maximum session duration can be
 IDENTITY_PATIENCE = 5  # failures in a row after which a transient refusal of the token counts as final
@@ -161,9 +161,12 @@ class Lifecycle:
     def _backoff_limit_seconds(self, now: float) -> float:
         """Return the bound of the random wait: doubled with each failure (full jitter)."""
         first, last = BACKOFF_SECONDS
-        if self.failure is not None and self.failure.status == 0 and self.valid(now) is None:
-            last = UNREACHABLE_SECONDS
-        return float(min(first << min(self.failures - 1, 10), last))
+        limit = float(min(first << min(self.failures - 1, 10), last))
+        if self.failure is None or self.failure.status:
+            return limit
+        valid = self.valid(now)
+        left_seconds = valid.expires_at - now if valid else 0.0
+        return min(limit, left_seconds + UNREACHABLE_SECONDS)
 
 
 def is_final(failure: Failure) -> bool:
