@@ -14,8 +14,9 @@ from tests.wire.authority import Authority, make_authority
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-AT_ONCE = 12
-LIFE_SECONDS = {False: 4, True: 30}  # of credentials, in the short and the full form
+# Each in the short and the full form.
+AT_ONCE = {False: 16, True: 8}
+LIFE_SECONDS = {False: 4, True: 20}  # of credentials
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +46,7 @@ def running(
         finally:
             lab.close()
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(AT_ONCE[full]) as pool:
         yield {experiment: pool.submit(run, name, experiment) for name, experiment in experiments.items()}
         pool.shutdown(cancel_futures=True)
 

@@ -32,6 +32,7 @@ UNREACHABLE_HEALS_SECONDS = 10  # at most 4 between two tries, and 5 for one tha
 REFUSED_HEALS_SECONDS = 65  # at most 60 between two tries
 MEMORY_LIMIT_BYTES = 64 << 20  # the chart's
 MEMORY_LEFT_BYTES = 2 << 20  # more than a request takes, less than TLS
+DATE_RESOLUTION_SECONDS = 1  # of the header by which the clocks are compared
 KILLER_PERIOD_SECONDS = 0.005
 
 
@@ -190,7 +191,9 @@ def clock(ahead_at_start: float, ahead_then: float) -> Fault:
         lab.sts.shut()
         lab.clock.set(ahead_then)
 
-    return Fault("ConnectFailed", begin, lambda lab: lab.sts.open(), UNREACHABLE_HEALS_SECONDS, start)
+    return Fault(
+        "ConnectFailed", begin, lambda lab: lab.sts.open(), UNREACHABLE_HEALS_SECONDS, start, DATE_RESOLUTION_SECONDS
+    )
 
 
 CLOCK = {

@@ -173,11 +173,11 @@ def few_descriptors(lab: Lab, *, full: bool) -> Steady:
     with crowd:
         assert crowd.stdout is not None
         assert crowd.stdout.readline() == b"open\n"
-        most = len(lab.descriptors())
+        most = lab.descriptors()
         wait_for_sets(lab, SETS[full])
         steady = watch(lab, since, **{"descriptors at most": most, "clients that hold them": CROWD})
         crowd.communicate(b"")
-    wait_until(lambda: len(lab.descriptors()) <= len(before), "the descriptors' return")
+    wait_until(lambda: lab.descriptors() <= before, "the descriptors' return")
     return steady
 
 
