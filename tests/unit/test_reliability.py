@@ -36,10 +36,21 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_page() -> None:
-    """A section for each kind of experiment, a table for each experiment, and what has no short form."""
+    """A section for each kind of experiment, a table for each one with its variants, and what has no short form."""
     rows = [Row("slowest | answer", "12.5 ms", "250 ms")]
     records = [
-        Record("faults", "outage[native]", "It heals.", "two", "2026-01-02", "b", [Row("time to heal", "1 s")]),
+        Record(
+            "faults", "outage[long]", "It heals.", "'two[long]'", "2026-01-02", "b, load 1.5", [Row("healed", "9 s")]
+        ),
+        Record(
+            "faults",
+            "outage[short]",
+            "It heals.",
+            "'two[short]'",
+            "2026-01-02",
+            "b, load 12.5",
+            [Row("lost", "0", "0"), Row("healed", "8 s")],
+        ),
         Record("load", "keep_alive_flood", "It holds.", "one", "2026-01-01", "a", rows, {"x.svg": "calls"}),
     ]
 
@@ -51,7 +62,11 @@ def test_page() -> None:
         "| figure | measured | bound |\n|---|---|---|\n| slowest \\| answer | 12.5 ms | 250 ms |\n"
         "\n![calls](x.svg)\n\n`one` (2026-01-01; a)\n"
     )
-    assert faults.startswith("Faults\n") and "### Outage (native)\n\nIt heals.\n" in faults  # noqa: PT018 - one section
+    assert faults.endswith(
+        "### Outage\n\nIt heals.\n\n"
+        "|  | healed | lost |\n|---|---|---|\n| *bound* |  | 0 |\n| long | 9 s |  |\n| short | 8 s | 0 |\n"
+        "\n`two` (2026-01-02; b, load 1.5 to 12.5)\n"
+    )
     assert rest == (
         "Without a short form\n\n| experiment | why |\n|---|---|\n"
         "| `tests/soak/test_soak.py::test_soak` | two hours |\n"
