@@ -31,7 +31,9 @@ READY_SECONDS = 120
 # /proc is the node's own, so no process of the machine is met.
 KILL = """
 for process in /proc/[0-9]*; do
-  if grep -qs '{word}' "$process/{file}"; then kill -{signal} "${{process#/proc/}}" && echo "$process"; fi
+  if grep -qs '{word}' "$process/{file}" && grep -qs '{name}' "$process/comm"; then
+    kill -{signal} "${{process#/proc/}}" && echo "$process"
+  fi
 done
 true
 """
@@ -51,27 +53,16 @@ class Site:
         fields = ("initContainerStatuses", "containerStatuses")
         statuses = [each for field in fields for each in pod["status"].get(field, [])]
         (found,) = (each["containerID"] for each in statuses if each["name"] == name)
-        self._signal("KILL", found.rpartition("/")[2], "cgroup")
+        signal(self.node, "KILL", word=found.rpartition("/")[2])
 
     def kill_sandbox(self, pod: Object) -> None:
         """Send SIGKILL to the process that holds a pod's namespaces."""
         uid = pod["metadata"]["uid"].replace("-", "[-_]")  # cgroup drivers write it differently
-        script = KILL.format(word=uid, file="cgroup", signal="KILL").replace(
-            "; then", " && grep -qs pause $process/comm; then"
-        )
-        self._run(script)
+        signal(self.node, "KILL", word=uid, name="pause")
 
-    def signal_component(self, name: str, signal: str) -> None:
+    def signal_component(self, name: str, number: str) -> None:
         """Send a signal to a component of the node, which starts it again when it has ended."""
-        self._signal(signal, f"^{name}$", "comm")
-
-    def _signal(self, signal: str, word: str, file: str) -> None:
-        assert self._run(KILL.format(word=word, file=file, signal=signal)), f"no process has {word} in its {file}"
-
-    def _run(self, script: str) -> str:
-        return subprocess.run(
-            [*self.node.enter(), "sh", "-c", script], check=True, capture_output=True, text=True
-        ).stdout
+        signal(self.node, number, file="comm", word=f"^{name}$")
 
     def replicas(self) -> list[Object]:
         """Return the webhook's pods that are ready and stay."""
@@ -112,6 +103,24 @@ class Site:
         ]
 
 
+def signal(node: Provider, number: str, *, word: str, file: str = "cgroup", name: str = "") -> None:
+    """Send a signal to the processes of a node that have a word in a file of theirs in /proc, and a name."""
+    script = KILL.format(signal=number, word=word, file=file, name=name)
+    reached = subprocess.run([*node.enter(), "sh", "-c", script], check=True, capture_output=True, text=True).stdout
+    assert reached, f"no process has {word} in its {file}"
+
+
+def restart_api_server(node: Provider, chart: Release) -> None:
+    """Have the API server as it is before the first installation.
+
+    One that has seen the chart removed reads the parameters of its policies by a request each from then on, as long as
+    it runs. Source: kubernetes issue 130887.
+    """
+    signal(node, "KILL", file="comm", word="^kube-apiserver$")
+    wait_for("the API server is well", lambda: node.status() == "", READY_SECONDS)
+    wait_for("a labelled pod is injected", chart.works, READY_SECONDS)
+
+
 @contextlib.contextmanager
 def installed(prefix: str) -> Iterator[Site]:
     """Install the chart and the test STS on the cluster of this machine."""
@@ -125,6 +134,7 @@ def installed(prefix: str) -> Iterator[Site]:
     team = ""
     try:
         chart.install(VALUES)
+        restart_api_server(node, chart)
         cluster_sts = sts.deploy(kube, f"{run}-sts")
         cluster_sts.set_roles(roles(run))
         team = f"{run}-team"
