@@ -90,21 +90,10 @@ def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> Non
         # A client waits for the end of its connection, which a copy of it in here would hold back.
         posix.closerange(3, fd)
         posix.closerange(fd + 1, FILE_DESCRIPTORS)
-        _die_first()
         _forbid_cores()
         posix.write(fd, pack(_told(settings, duration_seconds)))
     finally:
         posix._exit(0)  # noqa: SLF001 - the way out of a forked child
-
-
-def _die_first() -> None:
-    """Be whom the kernel kills when memory runs out, so that the server goes on (proc_pid_oom_score_adj(5))."""
-    try:
-        fd = posix.open("/proc/self/oom_score_adj", posix.O_WRONLY)
-        posix.write(fd, b"1000")
-        posix.close(fd)
-    except OSError:
-        return  # a node that does not let it
 
 
 def _forbid_cores() -> None:
