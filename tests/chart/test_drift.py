@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,9 +13,6 @@ from emulator.render import command as render
 from emulator.render.kustomize import Kustomize
 from emulator.render.values import table
 from tests.chart.rendering import CHART, objects, one
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_generated_files() -> None:
@@ -35,7 +32,8 @@ def test_check_tells_a_difference(
     for path, text in render.outputs().items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    (tmp_path / render.CHART / "values.yaml").write_text((CHART / "values.yaml").read_text())
+    for path in (render.CHART / "values.yaml", Path("pyproject.toml")):
+        (tmp_path / path).write_text((render.ROOT / path).read_text())
     monkeypatch.setattr(render, "ROOT", tmp_path)
     assert (0, "") == (render.main(["--check"]), capsys.readouterr().out)
 
@@ -48,6 +46,18 @@ def test_check_tells_a_difference(
     assert "kustomize/install/webhook/left.yaml: no template makes it; remove it" == report[-1]
     render.main([])
     assert (0, []) == (render.main(["--check"]), list((tmp_path / render.INSTALL / "webhook").glob("left.yaml")))
+
+
+def test_repository(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where this is published is said in pyproject.toml alone: README and examples of kustomize follow."""
+    before = render.repository()
+    monkeypatch.setattr(render, "repository", lambda: "https://git.example.com/platform/imds-emulator")
+
+    texts = [text for path, text in render.outputs().items() if path in render.repository_users()]
+    changed = [text for text in texts if "https://git.example.com/platform/imds-emulator" in text]
+
+    assert len(changed) >= 5
+    assert [] == [text for text in texts if before in text]
 
 
 def test_unknown_value() -> None:

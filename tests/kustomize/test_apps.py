@@ -11,6 +11,7 @@ import yaml
 
 from emulator import __version__
 from emulator.inject import command as inject
+from emulator.render.command import repository
 from tests.kustomize.building import ROOT, build_from, kubectl_kustomize, kustomize, objects, one
 from tests.kustomize.workloads import COMPONENTS, by_name, consumer, enabled, injected, row_of, template_of
 
@@ -98,7 +99,7 @@ def test_example_argo_cd(tmp_path: Path) -> None:
     """The remote component is pinned to this version, and builds with this checkout in its place."""
     folder = ROOT / "examples" / "argocd"
     text = (folder / "kustomization.yaml").read_text()
-    remote = f"https://github.com/OWNER/imds-emulator//kustomize/components/enable?ref=v{__version__}"
+    remote = f"{repository()}//kustomize/components/enable?ref=v{__version__}"
 
     (found,) = build_from(
         tmp_path, text.replace(remote, "ROOT/components/enable"), deployment=(folder / "deployment.yaml").read_text()

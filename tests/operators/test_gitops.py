@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
-from tests.chart.rendering import template
 from tests.e2e.kube import path, wait_for
-from tests.kustomize.building import build_from
 from tests.operators.creation import gated
+from tests.operators.rendered import FORMS, LIFE_SECONDS, spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.e2e.kube import Kube, Object
+    from tests.e2e.kube import Kube
     from tests.e2e.release import Release
     from tests.reliability.figures import Figures
 
 pytestmark = pytest.mark.full_only(reason="waits for rotations, on a cluster of its own")
 
-LIFE_SECONDS = 20
 ROTATIONS = 2
-SHORT = [
-    {"name": f"IMDS_EMULATOR_{name}_SECONDS", "value": str(value)}
-    for name, value in {"CA_VALIDITY": LIFE_SECONDS, "LEAF_VALIDITY": LIFE_SECONDS, "CERTIFICATE_POLL": 1}.items()
-]
 APPLY = ("--server-side", "--field-manager=gitops", "--force-conflicts")
 
 
-def chart(namespace: str, folder: Path) -> list[Object]:
-    """Return the chart as a GitOps tool renders it."""
-    values = folder / "values.json"
-    values.write_text(json.dumps({"extraEnv": SHORT}))
-    return list(yaml.safe_load_all(template("--skip-tests", f"--values={values}", namespace=namespace)))
-
-
-def base(namespace: str, folder: Path) -> list[Object]:
-    """Return the kustomize base in a namespace, likewise."""
-    operations = [{"op": "add", "path": "/spec/template/spec/containers/0/env/-", "value": each} for each in SHORT]
-    patch = [{"target": {"kind": "Deployment"}, "patch": json.dumps(operations)}]
-    return build_from(folder, f"namespace: {namespace}\nresources: [ROOT/install]\npatches: {json.dumps(patch)}\n")
-
-
-@pytest.fixture(params=[chart, base], ids=["chart", "kustomize"])
+@pytest.fixture(params=list(FORMS.values()), ids=list(FORMS))
 def applied(request: pytest.FixtureRequest, kube: Kube, release: Release, tmp_path: Path) -> Iterator[str]:
     """Provide the objects, applied; the release's name and namespace are theirs, and helm knows nothing of it."""
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": release.namespace}})
@@ -63,7 +42,7 @@ def test_stays_in_sync(kube: Kube, release: Release, applied: str, figures: Figu
     run of a labelled pod stays the same. So for the chart and for the kustomize base.
     """
     wait_for("a labelled pod is injected", release.works, 120)
-    before = _spec(kube.create(gated("default", labelled=True), dry_run=True))
+    before = spec(kube.create(gated("default", labelled=True), dry_run=True))
     secret = path("v1", "Secret", release.namespace, f"{release.name}-certificate")
     authorities: set[str] = set()
 
@@ -75,7 +54,7 @@ def test_stays_in_sync(kube: Kube, release: Release, applied: str, figures: Figu
     differences = [_diff(kube, applied)]
     kube.kubectl("apply", *APPLY, "--filename=-", stdin=applied)
     differences.append(_diff(kube, applied))
-    after = _spec(kube.create(gated("default", labelled=True), dry_run=True))
+    after = spec(kube.create(gated("default", labelled=True), dry_run=True))
 
     figures.add("rotations of the authority", len(authorities) - 1, bound=f"{ROTATIONS}")
     figures.add("lines of `kubectl diff`", sum(map(len, differences)), bound="0")
@@ -87,10 +66,3 @@ def test_stays_in_sync(kube: Kube, release: Release, applied: str, figures: Figu
 
 def _diff(kube: Kube, text: str) -> str:
     return kube.kubectl("diff", *APPLY, "--filename=-", stdin=text)
-
-
-def _spec(pod: Object) -> Object:
-    """Return the spec without the name that the API server makes up anew for the volume of its token."""
-    token = next(each["name"] for each in pod["spec"]["volumes"] if each["name"].startswith("kube-api-access"))
-    spec: Object = json.loads(json.dumps(pod["spec"]).replace(token, "kube-api-access"))
-    return spec

@@ -21,10 +21,7 @@ _SIBLING = "./staging/src/"
 
 def folder(tool: Tool) -> Path:
     """Where the programs of a row are, or will be: keyed by version and by everything that makes them."""
-    recipe = json.dumps(
-        [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items(), *_kept(tool)],
-        sort_keys=True,
-    )
+    recipe = json.dumps(_recipe(tool), sort_keys=True)
     return tools() / f"{tool.name}-{tool.version}-{hashlib.sha256(recipe.encode()).hexdigest()[:8]}"
 
 
@@ -55,7 +52,8 @@ def module_file(tool: Tool, siblings: Sequence[str]) -> str:
     """Return a go.mod that requires the row's module and takes its siblings at the version that goes with it."""
     _, minor, patch = tool.version.split(".", 2)
     replaced = "".join(f"replace {name} => {name} v0.{minor}.{patch}\n" for name in siblings)
-    return f"module build\n\ngo 1.21\n\nrequire {tool.module} {tool.version}\n\n{replaced}"
+    further = "".join(f"require {name} {version}\n" for name, version in tool.requires.items())
+    return f"module build\n\ngo 1.21\n\nrequire {tool.module} {tool.version}\n{further}\n{replaced}"
 
 
 def _source(tool: Tool) -> dict[str, str]:
@@ -68,6 +66,12 @@ def _source(tool: Tool) -> dict[str, str]:
 def _kept(tool: Tool) -> list[str]:
     """Return the folder of the module that is kept, if there is one."""
     return [tool.keeps] if tool.keeps else []
+
+
+def _recipe(tool: Tool) -> list[object]:
+    """Return all that makes the programs of a row but its version."""
+    parts = [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items(), *_kept(tool)]
+    return [*parts, *tool.requires.items()]
 
 
 def _flags(tool: Tool) -> list[str]:
@@ -103,10 +107,7 @@ def _build(go: Path, tool: Tool) -> None:
         command = [str(go), "build", "-v", *_flags(tool), "-o", str(part / name), package]
         run(command, f"{label}: build {name}", log, env=environment, cwd=work, status=count)
     for kept in _kept(tool):
-        module = subprocess.check_output(
-            [go, "list", "-m", "-f={{.Dir}}", tool.module], env=environment, cwd=work, text=True
-        )
-        shutil.copytree(Path(module.strip()) / kept, part / Path(kept).name)
+        shutil.copytree(Path(_fetched(go, tool, work, log)["Dir"]) / kept, part / Path(kept).name)
     tools().mkdir(parents=True, exist_ok=True)
     part.rename(folder(tool))
     shutil.rmtree(work)
@@ -117,13 +118,19 @@ def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
     """Return the modules that the row's own go.mod replaces by folders of its repository."""
     if not tool.staging:
         return []
+    read = [str(go), "mod", "edit", "-json", _fetched(go, tool, work, log)["GoMod"]]
+    edited = json.loads(subprocess.check_output(read, env=golang.environment()))
+    return [row["Old"]["Path"] for row in edited["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+
+
+def _fetched(go: Path, tool: Tool, work: Path, log: Path) -> dict[str, str]:
+    """Return where the row's module is once it is fetched: `Dir`, and `GoMod`, its go.mod."""
     at = f"{tool.module}@{tool.version}"
     environment = golang.environment()
     run([str(go), "mod", "download", at], f"{tool.name} {tool.version}: fetch", log, env=environment, cwd=work)
     download = [str(go), "mod", "download", "-json", at]
-    fetched = json.loads(subprocess.check_output(download, env=environment, cwd=work))
-    edited = json.loads(subprocess.check_output([go, "mod", "edit", "-json", fetched["GoMod"]], env=environment))
-    return [row["Old"]["Path"] for row in edited["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+    found: dict[str, str] = json.loads(subprocess.check_output(download, env=environment, cwd=work))
+    return found
 
 
 def _drop_scratch() -> None:

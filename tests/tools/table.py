@@ -4,7 +4,7 @@ In: nothing. Out: `TOOLS`, one row for each Go module, and `find`, the row that 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 GO_VERSION = "1.26.8"
 """What is fetched where `go` is missing or older than `GO_MINIMUM`."""
@@ -23,7 +23,8 @@ class Tool:
     `{major}` and `{minor}` is replaced. `staging`: the module replaces its siblings by folders of
     its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
     `source`: a folder beside this file that is the module, instead of a published one. `keeps`: a folder of the
-    module that is kept beside the programs, by its last name. `apart`: built only when it is asked for by name.
+    module that is kept beside the programs, by its last name. `requires`: further modules at a version, such as the
+    row's go.mod replaces others by. `apart`: built only when it is asked for by name.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Tool:
     staging: bool = False
     source: str = ""
     keeps: str = ""
+    requires: Mapping[str, str] = field(default_factory=dict)
     apart: bool = False
 
 
@@ -54,6 +56,7 @@ _PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubele
 _CNI = {"bridge": "main", "loopback": "main", "host-local": "ipam", "portmap": "meta"}
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
+_FLUX = "v1.9.6"
 _KUBE_ROUTER = "github.com/cloudnativelabs/kube-router/v2"
 
 
@@ -186,6 +189,24 @@ TOOLS: Mapping[str, Tool] = {
             version="v2.1.0",
             module=_KUBE_ROUTER,
             programs={"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"},
+            apart=True,
+        ),
+        Tool(
+            name="flux-kustomize-controller",
+            version=_FLUX,
+            module="github.com/fluxcd/kustomize-controller",
+            programs={"flux-kustomize-controller": "github.com/fluxcd/kustomize-controller"},
+            keeps="config/crd/bases",
+            requires={"github.com/opencontainers/go-digest": "v1.0.1-0.20220411205349-bde1400a84be"},
+            apart=True,
+        ),
+        # Its kinds alone.
+        Tool(
+            name="flux-sources",
+            version=_FLUX,
+            module="github.com/fluxcd/source-controller",
+            programs={},
+            keeps="config/crd/bases",
             apart=True,
         ),
         _old_apiserver("v1.24.17"),

@@ -38,6 +38,8 @@ def test_the_folder_is_keyed_by_version_and_recipe() -> None:
         dataclasses.replace(tool, tags="x"),
         dataclasses.replace(tool, ldflags=""),
         dataclasses.replace(tool, programs={"helm": "x"}),
+        dataclasses.replace(tool, keeps="x"),
+        dataclasses.replace(tool, requires={"x": "v1.0.0"}),
     ]
 
     assert len(variants) == len({build.folder(variant) for variant in variants})

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import difflib
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,7 @@ def outputs() -> dict[Path, str]:
     result = {
         CHART / "README.md": with_table((ROOT / CHART / "README.md").read_text(), values_table),
         REFERENCE: reference(values_table),
+        **{path: with_repository((ROOT / path).read_text()) for path in repository_users()},
     }
     for part in PARTS:
         for template in sorted((MANIFESTS / part).glob("*.j2")):
@@ -154,6 +157,23 @@ def with_table(readme: str, values_table: str) -> str:
     before, rest = readme.split(TABLE_BEGIN)
     _, after = rest.split(TABLE_END)
     return f"{before}{TABLE_BEGIN}{values_table}{TABLE_END}{after}"
+
+
+def repository() -> str:
+    """Return the URL of the repository that users install from."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["urls"]["Repository"])
+
+
+def repository_users() -> list[Path]:
+    """Return the hand-written files that name the repository to users."""
+    found = [ROOT / "kustomize" / "README.md", *(ROOT / "kustomize" / "examples").rglob("*.yaml")]
+    return sorted(path.relative_to(ROOT) for path in found)
+
+
+def with_repository(text: str) -> str:
+    """Return `text` with its URLs of the repository replaced."""
+    return re.sub(r"https://\S+?/imds-emulator(?=//|\s)", repository(), text)
 
 
 def present(path: Path) -> str:
