@@ -81,7 +81,7 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            each.bind(("", 0))  # free on every address, as who listens on it will ask for
         return [each.getsockname()[1] for each in sockets]
 
 
