@@ -166,6 +166,24 @@ def test_uninstall(kube: Kube, release: Release, namespace: str, figures: Figure
     assert [] == creation.lost(labelled=False)
 
 
+def test_uninstall_with_the_gates_first(kube: Kube, release: Release, namespace: str, figures: Figures) -> None:
+    """Who removes the guard, then the webhook configuration, and then uninstalls, has no pod refused at any time."""
+    release.install({})
+    with Creation(kube, namespace) as creation:
+        settle()
+        for kind in ("validatingadmissionpolicybindings", "mutatingwebhookconfigurations"):
+            kube.kubectl("delete", kind, f"--selector=app.kubernetes.io/instance={release.name}")
+            time.sleep(LEARNT_SECONDS)
+        release.helm("uninstall", release.name, "--wait")
+        settle()
+
+    for labelled, name in ((True, "labelled pods"), (False, "other pods")):
+        figures.add(f"{name} created meanwhile", creation.created(labelled=labelled))
+        figures.add(f"{name} refused", len(creation.lost(labelled=labelled)), bound="0")
+    assert [] == creation.lost(labelled=True)
+    assert [] == creation.lost(labelled=False)
+
+
 def test_rolling_restart(kube: Kube, release: Release, namespace: str, figures: Figures) -> None:
     """Three rolling restarts of the webhook's Deployment, behind kube-proxy, lose no creation."""
     release.install({})
