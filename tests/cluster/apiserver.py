@@ -5,14 +5,13 @@ There are no controllers: a namespace has the service account `default` only whe
 """
 
 import contextlib
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.cluster import health, pki, plan
-from tests.tools import build
+from tests.tools import build, ports
 from tests.tools.progress import StepFailedError, tail
 from tests.tools.table import TOOLS, Tool
 
@@ -37,7 +36,7 @@ def running(version: str) -> Iterator[Path]:
     build.ensure([TOOLS["etcd"], tool, TOOLS["kubectl"]])
     with tempfile.TemporaryDirectory(prefix="imds-emulator-apiserver-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        client, peer, port = _free_ports(3)
+        client, peer, port = ports.free(3)
         store = f"http://{_HOST}:{client}"
         signer = pki.authority(folder)
         pki.certify(signer, "apiserver", "kube-apiserver", hosts=[_HOST, "localhost"])
@@ -87,12 +86,3 @@ def _child(argv: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
         finally:
             # Nothing is worth a graceful end, which takes an API server a minute.
             child.kill()
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on; held together until all are known, so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for opened in sockets:
-            opened.bind((_HOST, 0))
-        return [opened.getsockname()[1] for opened in sockets]

@@ -126,7 +126,7 @@ def test_environment_and_command_line(world: World) -> None:
 
 @pytest.mark.claim("S12")
 def test_open_files(world: World) -> None:
-    """With credentials in hand the emulator has no file open but the standard streams: it writes nothing down."""
+    """With credentials in hand the emulator has nothing open to be written but sockets: it writes nothing down."""
     emulator = world.start_ready()
     wait_until(lambda: not emulator.children(), "the child's end")
 
@@ -168,10 +168,12 @@ def test_webhook(webhook: Webhook, api: FakeApi) -> None:
 
 
 def kinds_of_files(process: int) -> Iterator[str]:
-    """Yield the kind of each file that is open but the standard streams; of one on a disk, its name."""
+    """Yield the kind of each file open to be written, of one on a disk its name; the standard streams apart."""
     for descriptor in Path(f"/proc/{process}/fd").iterdir():
         with contextlib.suppress(FileNotFoundError):  # a connection that has ended meanwhile
-            if int(descriptor.name) > 2:
+            information = Path(f"/proc/{process}/fdinfo/{descriptor.name}").read_text()
+            flags = int(information.partition("flags:")[2].split()[0], 8)
+            if int(descriptor.name) > 2 and flags & os.O_ACCMODE != os.O_RDONLY:
                 yield Path(str(descriptor.readlink()).partition(":")[0]).name
 
 

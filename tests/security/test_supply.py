@@ -85,27 +85,26 @@ def test_tools() -> None:
 
 @pytest.mark.claim("S51")
 def test_audit(tmp_path: Path) -> None:
-    """No package of the development environment has a vulnerability that PyPI or OSV knows of."""
+    """No package of the development environment has a vulnerability that PyPI knows of."""
     one = tmp_path / "one.txt"
     one.write_text(REQUIREMENT.search(LOCK.read_text())[0] + "\n")  # type: ignore[index]
-    reached = [service for service in ("pypi", "osv") if audit(service, one).known]
-    if not reached:
-        pytest.skip("neither PyPI nor OSV tells of vulnerabilities from here")
+    if not audit(one).known:
+        pytest.skip("PyPI tells of no vulnerabilities from here")
 
-    assert {service: ([], {}) for service in reached} == {service: audit(service, LOCK)[1:] for service in reached}
+    assert ([], {}) == audit(LOCK)[1:]
 
 
 class Audit(NamedTuple):
-    """Which packages a service knows, which it does not, and the vulnerabilities of those that have some."""
+    """Which packages PyPI knows, which it does not, and the vulnerabilities of those that have some."""
 
     known: list[str]
     unknown: list[str]
     holes: dict[str, list[str]]
 
 
-def audit(service: str, requirements: Path) -> Audit:
-    """Ask a service about the packages of a file; nothing is known where it can't be asked."""
-    options = ["--disable-pip", "--require-hashes", "--progress-spinner=off", f"--vulnerability-service={service}"]
+def audit(requirements: Path) -> Audit:
+    """Ask PyPI about the packages of a file; nothing is known where it can't be asked."""
+    options = ["--disable-pip", "--require-hashes", "--progress-spinner=off"]
     command = [str(Path(sys.executable).with_name("pip-audit")), "-r", str(requirements), *options, "--format=json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=AUDIT_SECONDS)
     try:

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from tests.tools import ports
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -77,12 +79,8 @@ def wait_for(what: str, condition: Callable[[], bool], seconds: float = START_SE
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("", 0))  # free on every address, as who listens on it will ask for
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports that nobody has."""
+    return ports.free(count)
 
 
 def parameters(directory: Path, **changed: str) -> Path:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -16,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.tools import ports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,6 @@ from emulator.__main__ import main
 sys.exit(main())
 """
 DEADLINE_SECONDS = 30.0
-PORTS = (17000, 32000)
 ROLE_ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LIST = "/latest/meta-data/iam/security-credentials/"
 CREDENTIALS = LIST + "app-role"
@@ -102,14 +102,8 @@ class Emulator:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody has, below those that the kernel gives to clients, which may take them meanwhile."""
-    free: list[int] = []
-    while len(free) < count:
-        port = PORTS[0] + secrets.randbelow(PORTS[1] - PORTS[0])
-        with socket.socket() as attempt, contextlib.suppress(OSError):
-            attempt.bind(("127.0.0.1", port))
-            free += [port] if port not in free else []
-    return free
+    """Return ports that nobody has."""
+    return ports.free(count)
 
 
 def ask(
