@@ -66,8 +66,8 @@ def test_admissions_on_one_core(peers: Peers, body: Path, figures: Figures, full
 def test_admissions_in_a_flood(peers: Peers, body: Path, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
     """1,748 peers hold connections in silence, idle or half-asked, send endless and oversized bodies, read no answer.
 
-    Each comes again when it is dropped. All the while pods are created, over kept and over new connections, and each
-    of them is injected.
+    Each comes again three seconds after it is dropped. All the while pods are created, over kept and over new
+    connections, and each of them is injected.
     """
     seconds = 30 if full else 3
     scale = 1 if full else 4
@@ -79,9 +79,10 @@ def test_admissions_in_a_flood(peers: Peers, body: Path, figures: Figures, full:
     for pace, connections in ((kept[0], "kept"), (new, "new")):
         assert (0, []) == (pace.failed, pace.reasons)
         assert pace.max_ms < API_SERVER_MS or not full
-        _report(figures, pace, API_SERVER_MS, f", {connections} connections")
+        _report(figures, pace, P99_MS if pace is kept[0] else API_SERVER_MS, f", {connections} connections")
     figures.add("most memory", memory, "MiB", f"{memory_limit():g} MiB")
     assert memory < memory_limit()
+    assert kept[0].p99_ms < P99_MS or not full
 
 
 def _report(figures: Figures, pace: Pace, p99_ms: float, suffix: str = "") -> None:

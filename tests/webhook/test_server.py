@@ -259,7 +259,7 @@ def test_idle_connections_take_no_memory(webhook: Webhook, api: FakeApi) -> None
 
 
 def test_unfinished_bodies_take_no_memory(webhook: Webhook, api: FakeApi) -> None:
-    """Bodies that never end are held up to 16 MiB in all; beyond that who has been sending longest is dropped."""
+    """Bodies that never end are held up to 8 MiB in all; beyond that who has been sending longest is dropped."""
     bundle = api.trusted()[0]
     before = peak_memory(webhook)
     held = [opened(webhook, api) for _ in range(40)]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emulator.webhook.connection import Contexts, Handler
 
 CONNECTIONS = 500
-UNFINISHED_BYTES = 16 * 1024 * 1024  # of all requests that have not come whole
+UNFINISHED_BYTES = 8 * 1024 * 1024  # of all requests that have not come whole
 BACKLOG = 512
 ACCEPTED_AT_ONCE = 16  # few, so that one that comes in a flood is heard before 500 others have taken its place
 SOCKET_BYTES = 32 * 1024  # that the kernel keeps in each direction, and doubles: they count as the webhook's memory

@@ -19,7 +19,10 @@ import (
 	"time"
 )
 
-const patience = 10 * time.Second // more than an API server has
+const (
+	patience = 10 * time.Second // more than an API server has
+	pause    = 3 * time.Second  // until a peer of the flood that was dropped comes again
+)
 
 var insecure = &tls.Config{InsecureSkipVerify: true, ServerName: "injector.ns.svc"}
 
@@ -123,7 +126,7 @@ var kinds = map[string]func(net.Conn, *tls.Conn) error{
 	},
 }
 
-// flood keeps so many peers of each kind at it, each anew a second after its connection has ended, until the end of
+// flood keeps so many peers of each kind at it, each anew a while after its connection has ended, until the end of
 // standard input. It says "open" when each has had a connection, and prints at the end how many connections there were.
 func flood(address string, orders []string) {
 	var open sync.WaitGroup
@@ -149,7 +152,7 @@ func flood(address string, orders []string) {
 						act(raw, tls.Client(raw, insecure))
 						raw.Close()
 					}
-					time.Sleep(time.Second)
+					time.Sleep(pause)
 				}
 			}()
 		}
