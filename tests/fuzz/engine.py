@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import random
 import sys
+from hashlib import sha256
 
 import atheris
 
+from tests.fuzz.run import finds
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.trees import edited
 
@@ -22,7 +24,17 @@ def main() -> None:
     with atheris.instrument_imports(include=["emulator"], enable_loader_override=False):
         module = target.load()
     arguments = {"custom_mutator": mutated} if target.edits_json else {}
-    atheris.Setup([sys.argv[0], *sys.argv[2:]], module.one_input, **arguments)
+
+    def one_input(data: bytes) -> None:
+        try:
+            module.one_input(data)
+        except BaseException:  # libFuzzer keeps it too, but not where the process comes to its end in another way
+            path = finds() / f"{target.name}-{sha256(data).hexdigest()[:16]}"
+            path.write_bytes(data)
+            print(f"Test unit written to {path}", flush=True)
+            raise
+
+    atheris.Setup([sys.argv[0], *sys.argv[2:]], one_input, **arguments)
     atheris.Fuzz()
 
 

@@ -15,6 +15,7 @@ from emulator import log, names
 from emulator.inject import command
 from emulator.injection import patch
 from emulator.injection.facts import Facts
+from emulator.injection.json_values import at
 from emulator.injection.workloads import shape_fault
 from emulator.webhook.http1 import Request, Response
 from emulator.webhook.kubeapi import ApiError, KubeApi
@@ -181,13 +182,13 @@ def _asks(request: Object) -> bool:
     pod, kind = request.get("object"), request.get("kind")
     if not isinstance(pod, dict) or not isinstance(kind, dict) or request.get("operation") != "CREATE":
         return False
-    metadata = pod.get("metadata") or {}
+    annotations, labels = (at(pod, "metadata", field) for field in ("annotations", "labels"))
     return (
         kind.get("kind") == "Pod"
         and not kind.get("group")
         and not request.get("subResource")
-        and (metadata.get("annotations") or {}).get(MIRROR) is None
-        and (metadata.get("labels") or {}).get(names.LABEL_ENABLED) == names.LABEL_ENABLED_VALUE
+        and at(annotations, MIRROR) is None
+        and bool(at(labels, names.LABEL_ENABLED) == names.LABEL_ENABLED_VALUE)
     )
 
 

@@ -56,6 +56,11 @@ def cache() -> Path:
     return base / "fuzz"
 
 
+def finds() -> Path:
+    """Return where the inputs are that broke a target."""
+    return cache() / "finds"
+
+
 def run(  # noqa: PLR0913 - what a person may want to choose
     target: Target,
     executions: int,
@@ -70,8 +75,7 @@ def run(  # noqa: PLR0913 - what a person may want to choose
     It goes on from the inputs in `kept`, by default those of the runs before.
     """
     kept = kept or cache() / target.name
-    finds = cache() / "finds"
-    for directory in (kept, finds):
+    for directory in (kept, finds()):
         directory.mkdir(parents=True, exist_ok=True)
     flags = [
         f"-runs={executions}",
@@ -79,7 +83,7 @@ def run(  # noqa: PLR0913 - what a person may want to choose
         f"-max_len={target.longest}",
         f"-timeout={HANG_SECONDS}",
         f"-rss_limit_mb={RSS_LIMIT_MB}",
-        f"-artifact_prefix={finds}/{target.name}-",
+        f"-artifact_prefix={finds()}/{target.name}-",
         f"-seed={seed}",
         "-print_final_stats=1",
         "-verbosity=1",
