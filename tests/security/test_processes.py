@@ -21,6 +21,7 @@ from tests.wire.process import CREDENTIALS, ROLE_ARN, ask, free_ports, wait_unti
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tests.webhook.running import Webhook
     from tests.wire.conftest import World
 
 UID = names.EMULATOR_UID
@@ -152,9 +153,19 @@ def test_no_core_by_limit(running: Running) -> None:
 
     So no core is left on a node whose `fs.suid_dumpable` is 2, as systemd sets it.
     """
-    limits = Path(f"/proc/{running.process.pid}/limits").read_text()
+    assert [["1", "1", "bytes"]] == core_limits(running.process.pid)
 
-    assert [["1", "1", "bytes"]] == [line.split()[4:] for line in limits.splitlines() if "core file" in line]
+
+@pytest.mark.claim("S13")
+def test_no_core_of_the_webhook(webhook: Webhook) -> None:
+    """So may the webhook, which holds private keys."""
+    assert [["1", "1", "bytes"]] == core_limits(webhook.process.pid)
+
+
+def core_limits(process: int) -> list[list[str]]:
+    """Return the soft and the hard limit of a process' core dumps, and their unit."""
+    limits = Path(f"/proc/{process}/limits").read_text()
+    return [line.split()[4:] for line in limits.splitlines() if "core file" in line]
 
 
 @pytest.mark.claim("S13")

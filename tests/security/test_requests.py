@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emulator.webhook.namespaces import Namespaces
+from tests.security.starting import refusal
 from tests.wire.process import CREDENTIALS, LIST, connect, wait_until
 from tests.wire.stub_sts import error
 
@@ -152,6 +153,28 @@ def test_no_header_of_the_pod(world: World) -> None:
     assert {"Host", "Content-Type", "Accept", "User-Agent", "Content-Length", "Connection"} == set(headers)
     assert {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds", "WebIdentityToken"} == set(form)
     assert re.fullmatch(r"[A-Za-z0-9_+=,.@-]{2,64}", form["RoleSessionName"])
+
+
+@pytest.mark.claim("S06")
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a\r\nX-Evil:1"),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/a\rb"),
+        ("AWS_ROLE_SESSION_NAME", "a\nb"),
+        ("AWS_REGION", "eu-west-1\r\nX-Evil:1"),
+        ("IMDS_EMULATOR_POD_REGION", "eu-west-1\nX-Evil:1"),
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example/\r\nX-Evil:1"),
+        ("AWS_ENDPOINT_URL_STS", "https://sts.example\r\nX-Evil:1"),
+    ],
+)
+def test_no_line_end_in_settings(setting: str, value: str) -> None:
+    """Where a setting, be it a pod's annotation, would put a line end into a request, the emulator does not start."""
+    known = {"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
+    words = refusal({**known, setting: value})
+
+    assert setting in words
+    assert 1 == words.count("\n")
 
 
 @pytest.mark.claim("S06")

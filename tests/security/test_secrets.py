@@ -6,16 +6,15 @@ import base64
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.security.starting import refusal
 from tests.webhook.fake_api import SECRET, TOKEN
 from tests.webhook.running import admit, connect, exchange, pod, post
-from tests.wire.process import CREDENTIALS, LIST, MAIN, wait_until
+from tests.wire.process import CREDENTIALS, LIST, wait_until
 from tests.wire.stub_proxy import StubProxy
 from tests.wire.stub_sts import Reply, error, grant
 
@@ -180,13 +179,3 @@ def kinds_of_files(process: int) -> Iterator[str]:
 def pem_lines(encoded: str) -> list[str]:
     """Return the lines of a PEM text, base64 of a Secret, that tell of the key."""
     return [line for line in base64.b64decode(encoded).decode().splitlines() if "-----" not in line]
-
-
-def refusal(environ: dict[str, str]) -> str:
-    """Return what the emulator says when it refuses its settings."""
-    command = [sys.executable, "-I", "-S", "-c", MAIN, "serve"]
-    done = subprocess.run(
-        command, env={**environ, "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    return done.stdout + done.stderr
