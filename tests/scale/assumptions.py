@@ -32,7 +32,7 @@ class Assumptions:
 
     nodes: Known = Known(10_000, "the size that the model is of")
     injected_pods: Known = Known(
-        200_000, "likewise: 20 on each node, of at most 110 (Kubernetes, Scalability thresholds)"
+        200_000, "the size that the model is of: 20 on each node, of at most 110 (Kubernetes, Scalability thresholds)"
     )
     zones: Known = Known(3, "as many as most Regions offer; a zone restart is a third of the pods")
     creations_per_second: Known = Known(
@@ -54,9 +54,9 @@ class Assumptions:
         "(plugin/pkg/admission/serviceaccount)",
     )
     token_refresh_share: Known = Known(
-        0.8, "the kubelet asks for a new token at 80 % of its life or after 24 h (pkg/kubelet/token/token_manager.go)"
+        0.8, "the kubelet asks for a new token at 80 % of its life (Kubernetes, pkg/kubelet/token/token_manager.go)"
     )
-    token_refresh_most_seconds: Known = Known(86_400, "likewise")
+    token_refresh_most_seconds: Known = Known(86_400, "and after 24 h at the latest (the same file)")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Published:
 
     sts_calls_per_second: Known = Known(
         600,
-        "AWS, IAM and AWS STS quotas: requests of STS per second, per account and Region; AWS names no other for "
+        "AWS, IAM and AWS STS quotas: requests of STS per second, per account and Region; we know of no other figure for "
         "AssumeRoleWithWebIdentity (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)",
     )
     nodes: Known = Known(
@@ -73,7 +73,7 @@ class Published:
         "Kubernetes, Scalability thresholds (https://github.com/kubernetes/community/blob/main/sig-scalability/"
         "configs-and-limits/thresholds.md); managed offers go beyond",
     )
-    pods: Known = Known(150_000, "likewise")
+    pods: Known = Known(150_000, "Kubernetes, Scalability thresholds")
 
 
 @dataclass(frozen=True)
