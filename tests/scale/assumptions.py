@@ -65,7 +65,7 @@ class Published:
 
     sts_calls_per_second: Known = Known(
         600,
-        "AWS, IAM and AWS STS quotas: requests of STS per second, per account and Region; we know of no other figure for "
+        "AWS, IAM and AWS STS quotas: requests of STS per second, per account and Region; we know of no other for "
         "AssumeRoleWithWebIdentity (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html)",
     )
     nodes: Known = Known(
