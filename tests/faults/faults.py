@@ -11,13 +11,10 @@ import signal
 import threading
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.faults import dns, sts
 from tests.faults.clock import SetClock
 from tests.faults.lab import NAME, Lab
 from tests.faults.spell import Fault
-from tests.load.cgroup import Cgroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +27,6 @@ shift 2 && exec "$@"
 """
 UNREACHABLE_HEALS_SECONDS = 10  # at most 4 between two tries, and 5 for one that still hangs
 REFUSED_HEALS_SECONDS = 65  # at most 60 between two tries
-MEMORY_LIMIT_BYTES = 64 << 20  # the chart's
 MEMORY_LEFT_BYTES = 2 << 20  # more than a request takes, less than TLS
 DATE_RESOLUTION_SECONDS = 1  # of the header by which the clocks are compared
 KILLER_PERIOD_SECONDS = 0.005
@@ -117,34 +113,11 @@ def _proc(lab: Lab, name: str) -> str:
         return file.read()
 
 
-def start_in_group(lab: Lab) -> None:
-    """Start the sidecar in a control group with the chart's limit."""
-    try:
-        lab.group = Cgroup(MEMORY_LIMIT_BYTES)
-    except OSError as error:
-        pytest.skip(f"no control groups to be had here: {error}")
-    lab.start(before=lab.group.before())
-
-
-def tighten(lab: Lab) -> None:
-    """Let the group have no more than it uses, and a little: the kernel kills the child, which is the largest."""
-    assert lab.group is not None
-    lab.group.set_memory(lab.group.usage_bytes() + MEMORY_LEFT_BYTES)
-
-
-def loosen(lab: Lab) -> None:
-    """Undo that, and see that it was this that the children died of."""
-    assert lab.group is not None
-    lab.group.set_memory(MEMORY_LIMIT_BYTES)
-    assert lab.group.kills() > 0
-
-
 KILLED, STOPPED = Sniper(signal.SIGKILL), Sniper(signal.SIGSTOP)
 CHILD = {
     "killed": Fault("ExchangeDied", KILLED.begin, KILLED.end, UNREACHABLE_HEALS_SECONDS),
     "stopped": Fault("ExchangeDied", STOPPED.begin, STOPPED.end, UNREACHABLE_HEALS_SECONDS),
     "without-memory": Fault("ExchangeDied", leave_memory, give_memory, UNREACHABLE_HEALS_SECONDS),
-    "killed-for-memory": Fault("ExchangeDied", tighten, loosen, UNREACHABLE_HEALS_SECONDS, start_in_group),
 }
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from tests.faults.clock import SetClock
     from tests.faults.dns import Dns
-    from tests.load.cgroup import Cgroup
     from tests.wire.authority import Authority
 
 NAME = "sts.faults.example"  # of STS, for those who ask a DNS of the experiment's own
@@ -35,7 +34,6 @@ class Lab:
         self.directory.mkdir()
         self.dns: Dns | None = None  # one of its own, where that is to break
         self.clock: SetClock | None = None  # likewise
-        self.group: Cgroup | None = None  # likewise
         self.sts = Sts(authority.certificate, authority.key, life_seconds, "".join(filter(str.isalnum, name)).upper())
         self.token_file = directory / "token"
         self._generations = itertools.count(1)
@@ -95,10 +93,10 @@ class Lab:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.emulator.log()}\n{self.witness.seen[-30:]}") from None
 
-    def restart(self) -> None:
+    def restart(self, before: Sequence[str] = ()) -> None:
         """Start the sidecar anew, in the place of one that has ended: the kubelet's part."""
         ports = self.emulator.port, self.emulator.health_port
-        self.emulator = Emulator(self.environ, before=without_privileges(), ports=ports)
+        self.emulator = Emulator(self.environ, before=[*before, *without_privileges()], ports=ports)
 
     def exchanges(self) -> int:
         """Return how many exchanges have ended, as its metrics tell."""
@@ -114,7 +112,7 @@ class Lab:
         self.witness.end()
         self.emulator.end()
         self.sts.close()
-        for part in (self.dns, self.clock, self.group):
+        for part in (self.dns, self.clock):
             if part is not None:
                 part.close()
         assert [] == self.witness.lies

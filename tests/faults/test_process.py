@@ -13,6 +13,7 @@ import pytest
 from tests.faults import sts
 from tests.faults.lab import Lab
 from tests.faults.witness import Witness
+from tests.load.cgroup import Cgroup
 from tests.wire.process import CREDENTIALS, Client, wait_until
 
 if TYPE_CHECKING:
@@ -28,6 +29,11 @@ CROWD = 4  # witnesses that ask without a pause
 BACK_SECONDS = {False: 10.0, True: 2.0}  # from the kill to the first new answer with credentials
 WAITING = 50
 TOLD_SECONDS = {False: 2.0, True: 0.65}  # 0.4 of waiting, and 0.25
+MEMORY_LIMIT_BYTES = 64 << 20  # the chart's
+MEMORY_LEFT_BYTES = 2 << 20  # more than a request takes, less than an exchange
+SHORT_LIFE_SECONDS = 4
+TIGHT_SECONDS = {False: 3, True: 30}
+MEMORY_BACK_SECONDS = {False: 30.0, True: 10.0}
 GET = f"GET {CREDENTIALS} HTTP/1.1\r\n\r\n".encode()
 
 
@@ -103,3 +109,46 @@ def test_child_killed_while_requests_wait(lab: Lab, figures: Figures, full: bool
     assert all("ExchangeDied" in answer.body or "NoCredentials" in answer.body for answer in answers)
     assert taken <= TOLD_SECONDS[full]
     assert healed <= BACK_SECONDS[full]
+
+
+def test_memory_limit_reached(lab: Lab, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
+    """The sidecar's control group has less memory than an exchange takes: the kernel kills the child, or the sidecar.
+
+    Started anew each time, as by the kubelet, it heals when there is memory again; nothing it serves is ever amiss.
+    """
+    try:
+        group = Cgroup(MEMORY_LIMIT_BYTES)
+    except OSError as error:
+        pytest.skip(f"no control groups to be had here: {error}")
+    lab.sts.life_seconds = SHORT_LIFE_SECONDS
+    lab.start(before=group.before())
+    started = time.time()
+    group.set_memory(group.usage_bytes() + MEMORY_LEFT_BYTES)
+    starts = 0
+    while time.time() < started + TIGHT_SECONDS[full]:
+        if lab.emulator.process.poll() is not None:
+            starts += 1
+            lab.restart(group.before())
+        time.sleep(0.1)  # how long it lasts is what is tried
+    kills = group.kills()
+    group.set_memory(MEMORY_LIMIT_BYTES)
+    if lab.emulator.process.poll() is not None:
+        lab.restart(group.before())
+    mended = time.time()
+    lab.wait(lambda: any(seen.status == 200 for seen in lab.witness.since(mended)), "credentials", 30)
+    healed = time.time() - mended
+    seen = lab.witness.since(started)
+    lab.emulator.end()
+    group.close()
+    figures.add("time without enough memory", TIGHT_SECONDS[full], "s")
+    figures.add("processes that the kernel killed", kills, bound="more than 0")
+    figures.add("starts of the sidecar", starts)
+    figures.add(
+        "requests meanwhile: served, 503, refused",
+        ", ".join(str(sum(each.status == status for each in seen)) for status in (200, 503, 0)),
+    )
+    figures.add("credentials served, once there is memory", healed, "s", f"{MEMORY_BACK_SECONDS[full]:g} s")
+
+    assert kills > 0
+    assert {0, 200, 503} >= {each.status for each in seen}
+    assert healed <= MEMORY_BACK_SECONDS[full]

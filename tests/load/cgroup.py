@@ -1,6 +1,7 @@
 """A control group with limits, as the kubelet gives one to a container.
 
-Goes in: bytes of memory, and cores. Comes out: words that put a program into the group; what it used at most.
+Goes in: bytes of memory, cores, and their weight.
+Comes out: words that put a program into the group; what it used at most.
 """
 
 from __future__ import annotations
@@ -16,20 +17,22 @@ if TYPE_CHECKING:
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD_MICROSECONDS = 100_000  # the kubelet's
+COMMON_WEIGHT, COMMON_SHARES = 100, 1024  # of a group in versions 2 and 1
+MOST_WEIGHT = 10_000  # so that it is the limit that is measured, and not what else this machine does
 END_SECONDS = 10.0
 
 
 class Cgroup:
     """One group, of version 1 or 2, whichever this machine has. OSError if groups can't be made here."""
 
-    def __init__(self, memory_bytes: int, cores: float | None = None) -> None:
+    def __init__(self, memory_bytes: int, cores: float | None = None, weight: int = MOST_WEIGHT) -> None:
         name = f"imds-emulator-{secrets.token_hex(4)}"
         self._one = (ROOT / "memory").is_dir()
         self._folders = [ROOT / part / name for part in ("memory", "cpu")] if self._one else [ROOT / name]
         for folder in self._folders:
             folder.mkdir()
         try:
-            self._limit(memory_bytes, cores)
+            self._limit(memory_bytes, cores, weight)
         except OSError:
             self.close()
             raise
@@ -67,14 +70,18 @@ class Cgroup:
         self.limit_bytes = memory_bytes
         self._write("memory.limit_in_bytes" if self._one else "memory.max", str(memory_bytes))
 
-    def _limit(self, memory_bytes: int, cores: float | None) -> None:
+    def _limit(self, memory_bytes: int, cores: float | None, weight: int) -> None:
         self.set_memory(memory_bytes)
         if self._one:  # else what sockets hold is not counted
             self._write("memory.kmem.tcp.limit_in_bytes", str(memory_bytes))
-        if cores is not None and self._one:
-            self._folders[1].joinpath("cpu.cfs_quota_us").write_text(str(round(cores * PERIOD_MICROSECONDS)))
-        elif cores is not None:
-            self._write("cpu.max", f"{round(cores * PERIOD_MICROSECONDS)} {PERIOD_MICROSECONDS}")
+        if cores is None:
+            return
+        quota = round(cores * PERIOD_MICROSECONDS)
+        limits = {"cpu.cfs_quota_us": f"{quota}", "cpu.shares": f"{weight * COMMON_SHARES // COMMON_WEIGHT}"}
+        if not self._one:
+            limits = {"cpu.max": f"{quota} {PERIOD_MICROSECONDS}", "cpu.weight": f"{weight}"}
+        for name, text in limits.items():
+            (self._folders[-1] / name).write_text(text)
 
     def _read(self, name: str) -> str:
         return (self._folders[0] / name).read_text()

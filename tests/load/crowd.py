@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import yaml
 
-from tests.load.cgroup import Cgroup
+from tests.load.cgroup import MOST_WEIGHT, Cgroup
 from tests.wire.process import Emulator, wait_until
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 VALUES = ROOT / "charts" / "imds-emulator" / "values.yaml"
 WAIT_MS = {False: 3000.0, True: 250.0}  # in the short form, which shares the machine with other tests, and in the full
-PROBES_NICE = -10  # the timed clients are an instrument: they shall not wait for the crowd's processor time
-CROWD_NICE = 10
+CROWD_WEIGHT = 1000  # the timed clients are an instrument, and have more: they shall not wait for processor time
+CLIENTS_MEMORY_BYTES = 1 << 30
 DEADLINE_SECONDS = 60.0
 
 
@@ -60,11 +60,11 @@ class Sidecar:
         """Let a crowd rush in and stay for so many seconds, time other clients all that while, and let the crowd go."""
         ports = [str(self._emulator.port), str(self._emulator.health_port)]
         before = self.descriptors()
-        with _program("probe", PROBES_NICE, *ports) as probe:
+        with _program("probe", MOST_WEIGHT, *ports) as probe:
             _line(probe)
             started, cpu = time.monotonic(), self._cpu_seconds()
             with _program(
-                "flood", CROWD_NICE, ports[0], *[f"{kind}={count}" for kind, count in kinds.items()]
+                "flood", CROWD_WEIGHT, ports[0], *[f"{kind}={count}" for kind, count in kinds.items()]
             ) as crowd:
                 _line(crowd)
                 time.sleep(seconds)  # how long it lasts is what was asked for
@@ -129,17 +129,17 @@ def judge(seen: Seen, group: Cgroup, figures: Figures, *, full: bool) -> None:
 
 
 @contextlib.contextmanager
-def _program(name: str, nice: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    priority = ["nice", "-n", str(nice)] if nice > 0 or os.geteuid() == 0 else []
-    command = [*priority, sys.executable, "-m", f"tests.load.{name}", *arguments]
-    environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, cwd=ROOT, text=True
-    ) as program:
-        try:
-            yield program
-        finally:
-            program.kill()
+def _program(name: str, weight: int, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    with Cgroup(CLIENTS_MEMORY_BYTES, os.cpu_count(), weight) as group:
+        command = [*group.before(), sys.executable, "-m", f"tests.load.{name}", *arguments]
+        environ = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+        with subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ, cwd=ROOT, text=True
+        ) as program:
+            try:
+                yield program
+            finally:
+                program.kill()
 
 
 def _line(program: subprocess.Popen[str]) -> None:

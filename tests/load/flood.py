@@ -36,7 +36,8 @@ KINDS = {
 }
 AT_ONCE = {"keep": PIPELINED, "ask": 1, "fresh": 1}  # of those that read their answers
 DRIP_SECONDS = 1.0
-PAUSE_SECONDS = 1.0  # until a connection that has ended is opened again
+PAUSE_SECONDS = 2.0  # until a connection that has ended is opened again
+DEAF_BUFFER_BYTES = 2048  # so that the answers soon find no room
 SOURCES = 16  # addresses of loopback to connect from, so that no port is wanting
 EVENTS_AT_ONCE = 512
 READ_SIZE = 65536
@@ -90,6 +91,8 @@ class Flood:
         if client.socket is None:
             client.socket = socket.socket()
             client.socket.setblocking(False)  # noqa: FBT003 - positional only
+            if client.kind == "deaf":
+                client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
             client.socket.bind((client.source, 0))
             client.socket.connect_ex(("127.0.0.1", self._port))
             self._by_fd[client.socket.fileno()] = client

@@ -115,3 +115,16 @@ def test_dripping_makes_no_younger(door: Door) -> None:
     door.turn()
 
     assert dripping.is_ended()
+
+
+def test_who_made_room_is_forgotten(door: Door) -> None:
+    """The kernel does not keep for a client that was thrown out what it did not take: that is memory of ours."""
+    deaf = door.enter(GET)
+    door.turn()
+    for _ in range(LIMIT):
+        door.enter()
+    door.turn()
+
+    with pytest.raises(ConnectionResetError):
+        while deaf.socket.recv(65536):
+            pass

@@ -23,7 +23,8 @@ IDLE_SECONDS = 60  # between requests
 SLOW_SECONDS = 10  # for a request to come whole, and for an answer to be taken
 DISCARD_SECONDS = 2  # for the rest of a request that was refused
 EVENTS_AT_ONCE = 64
-ACCEPTS_AT_ONCE = 64  # far more than clients send events, lest connections queue until the kernel drops them
+ACCEPTS_AT_ONCE = 128  # in each round of those who are connected, lest newcomers queue until the kernel drops them
+LINGER_NOT = b"\1\1\1\1\0\0\0\0"  # struct linger: on, for no second (socket(7)); in either order of bytes
 UNKNOWN = -1  # of a connection's events: epoll does not know it yet
 FOREVER = float("inf")
 
@@ -154,7 +155,7 @@ class Server:
         """Close the connection that has waited for its client longest; one whose client waits for us, never."""
         for connection in listener.connections:
             if connection.waiting is None:
-                self._close(connection)
+                self._abandon(connection)
                 return True
         return False
 
@@ -219,9 +220,16 @@ class Server:
         for connection in [c for c in self._connections.values() if c.deadline <= now]:
             if connection.waiting is not None and not connection.output:
                 self._send(connection, connection.answer_waiting(connection.answering.late(), now), now)
+            elif connection.events == EPOLLOUT:
+                self._abandon(connection)
             else:
                 self._close(connection)
         self._sweep_at = min((c.deadline for c in self._connections.values()), default=FOREVER)
+
+    def _abandon(self, connection: Connection) -> None:
+        """Close, and throw away what the client did not take: the kernel would keep it for minutes, as our memory."""
+        _forget_on_close(connection.fd)
+        self._close(connection)
 
     def _close(self, connection: Connection) -> None:
         del self._connections[connection.fd]
@@ -246,3 +254,11 @@ def _shut_down(fd: int) -> None:
         pass  # the client is gone
     finally:
         socket_of_fd.detach()
+
+
+def _forget_on_close(fd: int) -> None:
+    from _socket import SO_LINGER, SOL_SOCKET, socket  # noqa: PLC0415 - likewise
+
+    socket_of_fd = socket(fileno=fd)
+    socket_of_fd.setsockopt(SOL_SOCKET, SO_LINGER, LINGER_NOT)
+    socket_of_fd.detach()
