@@ -1,4 +1,4 @@
-"""The version before this one, to upgrade from: this chart and its images under another version.
+"""What to upgrade from: this chart and its images under another version, and the chart that was published first.
 
 In: a folder, image archives. Out: a chart, and archives of the same images with its tag.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import subprocess
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERSION = "0.0.9"
+FIRST = "b303e0b"  # the commit with the chart that was published first
 
 
 def chart(folder: Path) -> Path:
@@ -27,6 +29,19 @@ def chart(folder: Path) -> Path:
     file = copy / "Chart.yaml"
     file.write_text(file.read_text().replace(__version__, VERSION))
     return copy
+
+
+def first_chart(folder: Path) -> Path | None:
+    """Return the chart that was published first; None if this checkout has not its history."""
+    root = CHART.parents[1]
+    archive = folder / "first.tar"
+    path = str(CHART.relative_to(root))
+    command = ["git", "-C", str(root), "archive", f"--output={archive}", FIRST, path]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        return None
+    with tarfile.open(archive) as files:
+        files.extractall(folder, filter="data")
+    return folder / path
 
 
 def image(folder: Path, archive: Path) -> Path:

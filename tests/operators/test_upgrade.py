@@ -38,13 +38,23 @@ def settle() -> None:
     time.sleep(SETTLED_SECONDS)
 
 
-def test_upgrade_and_rollback(kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path) -> None:
-    """An upgrade from the version before, other images and values included, and the rollback lose no creation."""
-    node = images.provider(kube)
-    assert node
-    for archive in build.ensure(build.PRODUCT):
-        node.load(previous.image(tmp_path, archive))
-    release.install({}, previous.chart(tmp_path))
+@pytest.mark.parametrize("before", ["other-version", "first-chart"])
+def test_upgrade_and_rollback(  # noqa: PLR0913, PLR0917 - fixtures
+    kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path, before: str
+) -> None:
+    """An upgrade and the rollback lose no creation: from a chart of another version with other images and values.
+
+    Likewise from the chart that was published first.
+    """
+    chart = previous.chart(tmp_path) if before == "other-version" else previous.first_chart(tmp_path)
+    if chart is None:
+        pytest.skip("this checkout has not the history with the first chart")
+    if before == "other-version":
+        node = images.provider(kube)
+        assert node
+        for archive in build.ensure(build.PRODUCT):
+            node.load(previous.image(tmp_path, archive))
+    release.install({}, chart)
     with Creation(kube, namespace) as creation:
         settle()
         release.install({"sts": {"region": "eu-west-1"}})
