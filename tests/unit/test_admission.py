@@ -76,6 +76,13 @@ def test_no_review(body: Object) -> None:
         admission.review(body, BY_NAME["plain"].parameters, native_sidecars=True)
 
 
+def test_pull_secret_without_a_name() -> None:
+    """A pull secret whose name is left out, as the API allows, keeps no pod out."""
+    case = BY_NAME["pull-secrets"]
+
+    assert answer(case, object={**case.pod, "spec": {**case.pod["spec"], "imagePullSecrets": [{}]}})["allowed"]
+
+
 @pytest.mark.parametrize("containers", [[], None])
 def test_no_containers_yet(containers: list[Object] | None) -> None:
     """A pod without containers, which the API server refuses only after admission, is no error of ours."""

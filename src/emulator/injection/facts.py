@@ -111,7 +111,7 @@ class Facts(Pod):
 
     @fact(
         f"{param('imagePullSecrets')}.split(',').map(s, s.trim()).filter(s, s != ''"
-        " && !object.spec.?imagePullSecrets.orValue([]).exists(p, p.name == s))"
+        " && !object.spec.?imagePullSecrets.orValue([]).exists(p, p.?name.orValue('') == s))"
     )
     def pull_secrets(self) -> list[str]:
         """The installation's pull secrets that the pod does not name."""

@@ -32,7 +32,7 @@ SHAPES = (
     (("spec", "volumes"), list),
     (("spec", "imagePullSecrets"), list),
 )
-NAMED = ("containers", "initContainers", "volumes", "imagePullSecrets")
+NAMED = ("containers", "initContainers", "volumes")
 LISTS_OF_CONTAINER = ("env", "ports", "volumeMounts")
 
 
@@ -86,6 +86,9 @@ def shape_fault(pod: Object) -> str:
         for index, item in enumerate(at(pod, "spec", field) or []):
             if fault := _item_fault(item, f"spec.{field}[{index}]"):
                 return fault
+    # Their names may be left out (Kubernetes API, LocalObjectReference).
+    if not all(isinstance(secret, dict) for secret in at(pod, "spec", "imagePullSecrets") or []):
+        return "spec.imagePullSecrets is no list of maps"
     return ""
 
 
