@@ -57,7 +57,7 @@ class Sidecar:
         wait_until(lambda: self._emulator.health("/readyz").status == 200, "credentials")
 
     def meet(self, kinds: dict[str, int], seconds: float) -> Seen:
-        """Let a crowd rush in and stay for so many seconds, time other clients all that while, and let the crowd go."""
+        """Let a crowd in, keep it for so many seconds, time other clients all that while, and let the crowd go."""
         ports = [str(self._emulator.port), str(self._emulator.health_port)]
         before = self.descriptors()
         with _program("probe", MOST_WEIGHT, *ports) as probe:
@@ -122,8 +122,9 @@ def judge(seen: Seen, group: Cgroup, figures: Figures, *, full: bool) -> None:
         "descriptors before, with the crowd, and after", f"{before}; {during}; {after}", bound=f"after: {before}"
     )
 
-    assert [] == seen.wrong
-    assert max(max(milliseconds) for milliseconds in seen.milliseconds.values()) <= WAIT_MS[full]
+    slowest = {kind: max(milliseconds) for kind, milliseconds in seen.milliseconds.items()}
+    assert not seen.wrong, seen.wrong[:9]
+    assert max(slowest.values()) <= WAIT_MS[full], slowest
     assert (0, True) == (group.kills(), peak_mib < limit_mib)
     assert after <= before
 

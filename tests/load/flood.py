@@ -35,6 +35,8 @@ KINDS = {
     "fresh": REQUEST,  # one at a time, each on a connection of its own
 }
 AT_ONCE = {"keep": PIPELINED, "ask": 1, "fresh": 1}  # of those that read their answers
+OPENED_PER_SECOND = 5000  # at most: where this process was held up, it does not make up for it all at once
+COME_SECONDS = 4.0  # until all have come, evenly
 DRIP_SECONDS = 1.0
 PAUSE_SECONDS = 2.0  # until a connection that has ended is opened again
 DEAF_BUFFER_BYTES = 2048  # so that the answers soon find no room
@@ -66,7 +68,11 @@ class Flood:
         self._epoll = select.epoll()
         self._by_fd: dict[int, BadClient] = {}
         self._order = itertools.count()
-        self._due = [(0.0, next(self._order), client) for client in self.clients]
+        self._next_at = now = time.monotonic()  # when the next one may be opened
+        self._due = [
+            (now + COME_SECONDS * number / len(kinds), next(self._order), client)
+            for number, client in enumerate(self.clients)
+        ]
 
     def run(self, until: int) -> None:
         """Go on until there is something to read from `until`, or its end."""
@@ -88,7 +94,10 @@ class Flood:
     def _act(self, client: BadClient, now: float) -> None:
         """Connect; or, where that is done, send a byte more."""
         client.is_due = False
-        if client.socket is None:
+        if client.socket is None and self._next_at > now + 0.01:
+            self._later(client, self._next_at)
+        elif client.socket is None:
+            self._next_at = max(self._next_at, now) + 1 / OPENED_PER_SECOND
             client.socket = socket.socket()
             client.socket.setblocking(False)  # noqa: FBT003 - positional only
             if client.kind == "deaf":

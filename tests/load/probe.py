@@ -74,11 +74,20 @@ class Probe:
         return self._kept.ask(GET).status
 
     def _in_pieces(self) -> float:
-        """Ask as a client whose request comes in two packets; its time runs from the second."""
+        """Ask as a client whose request comes in two packets; its time runs from the second.
+
+        Between the two it may have to make room when a crowd rushes in; then it asks once more, and its time runs on.
+        """
         with connect(self._port) as client:
             client.send(PIECES[0])
             time.sleep(BETWEEN_PIECES_SECONDS)
-            return timed(lambda: client.ask(PIECES[1]).status)
+            started = time.monotonic()
+            try:
+                status = client.ask(PIECES[1]).status
+            except (AssertionError, ConnectionError):
+                status = self._get()
+        assert status == 200, status
+        return time.monotonic() - started
 
 
 def timed(*requests: Callable[[], int]) -> float:

@@ -45,9 +45,9 @@ def test_keep_alive_flood(running: Sidecar, figures: Figures, full: bool) -> Non
 
 
 def test_idle_and_dripping_clients(running: Sidecar, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
-    """10,000 clients rush in at once and stay: idle, dripping, with heads and bodies unfinished, half closed, or deaf.
+    """10,000 clients come within four seconds and stay: idle, dripping, with unfinished heads and bodies, half closed.
 
-    Who is thrown out comes back after two seconds. Others are answered in time, in two pieces too, and the kubelet.
+    Some are deaf: they read no answer. Who is thrown out comes back after two seconds. Others are answered in time.
     """
     kinds = {kind: round(PART[full] * count) for kind, count in BAD.items()}
     assert sum(kinds.values()) == 10_000 or not full
