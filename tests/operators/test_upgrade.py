@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.full_only(reason="installs the chart again and again, on a cluster of its own")
 
 SETTLED_SECONDS = 5.0  # how long creation goes on before and after what is done
-
-
 LEARNT_SECONDS = 2.0  # an API server learns of what is deleted a moment later
 ROTATIONS = 10
 LIFE_SECONDS = 20
@@ -210,7 +208,7 @@ def test_rolling_restart(kube: Kube, release: Release, namespace: str, figures: 
 
 
 def test_rotations(kube: Kube, release: Release, namespace: str, figures: Figures) -> None:
-    """Ten rotations of the webhook's authority, with two replicas and the life of a certificate cut to seconds."""
+    """Ten rotations of the webhook's authority lose no creation, with two replicas and a certificate's life of seconds."""
     short = {"CA_VALIDITY": LIFE_SECONDS, "LEAF_VALIDITY": LIFE_SECONDS, "CERTIFICATE_POLL": LIFE_SECONDS // 20}
     variables = [{"name": f"IMDS_EMULATOR_{name}_SECONDS", "value": str(value)} for name, value in short.items()]
     release.install({"extraEnv": variables})
