@@ -83,7 +83,7 @@ def _lines(cells: Iterable[Sequence[str]]) -> list[str]:
 
 def _range(texts: Iterable[str]) -> str:
     """Return a text that all share, or the first and the last of those that differ in the number at their end."""
-    different = sorted(set(texts), key=lambda text: [float(number) for number in re.findall(r"[0-9.]+", text)])
+    different = sorted(set(texts), key=lambda text: [int(number) for number in re.findall(r"[0-9]+", text)])
     return different[0] if len(different) == 1 else f"{different[0]} to {different[-1].rpartition(' ')[2]}"
 
 
