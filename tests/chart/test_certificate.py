@@ -27,7 +27,7 @@ def test_self_mode() -> None:
             "apiGroups": [""],
             "resources": ["secrets"],
             "resourceNames": ["imds-emulator-certificate"],
-            "verbs": ["get", "update"],
+            "verbs": ["get", "update", "create", "patch"],
         }
     ] == one(found, "Role")["rules"]
     assert [
