@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 # Each in the short form, which shares the machine with other tests, and in the full one.
 AFTER_SECONDS = {False: 1, True: 10}  # how long it outlives the credentials
-EARLY_SECONDS = {False: 2.0, True: 0.5}  # before their end, of the last answer with them
-SLOWEST_SECONDS = {False: 3.0, True: 0.65}  # an answer: 0.4 of waiting for an exchange, and 0.25
-HEAL_FACTOR = {False: 3, True: 1}
+ANSWERS_AFTER = 3  # at least, to the witness, in that time
+EARLY_SECONDS = {False: 4.0, True: 0.5}  # before their end, of the last answer with them
+SLOWEST_SECONDS = {False: 15.0, True: 0.65}  # an answer: 0.4 of waiting for an exchange, and 0.25
+HEAL_FACTOR = {False: 6, True: 1}
 HEAL_LIMIT_SECONDS = 200.0
 # Said while the first exchange is under way that fails, and of those that a slow machine does not do in time.
 ALSO_TOLD = {"NoCredentials", "Timeout", "ExchangeDied"}
@@ -66,7 +67,7 @@ class Fault:
         begun_at = time.time()
         self.begin(lab)
         try:
-            while time.time() < dead_at + AFTER_SECONDS[full]:
+            while time.time() < dead_at + AFTER_SECONDS[full] or len(lab.witness.since(dead_at)) < ANSWERS_AFTER:
                 time.sleep(0.1)  # how long it lasts is what is tried
             seen = lab.witness.since(begun_at)
             exchanges = lab.exchanges() - exchanges
@@ -103,9 +104,9 @@ def judge(outcome: Outcome, fault: Fault, figures: Figures, *, full: bool) -> No
     figures.add("slowest answer", outcome.slowest_seconds, "s", f"{SLOWEST_SECONDS[full]:g} s")
     figures.add("healed after its end within", outcome.heal_seconds, "s", f"{heals_within} s")
 
-    assert -0.1 < outcome.early_seconds <= early_seconds
-    assert {503} == outcome.statuses
+    assert -0.1 < outcome.early_seconds <= early_seconds, outcome
+    assert {503} == outcome.statuses, outcome
     assert codes <= {fault.code} | ALSO_TOLD, codes
-    assert fault.code in codes or not full
-    assert outcome.slowest_seconds <= SLOWEST_SECONDS[full]
-    assert outcome.heal_seconds <= heals_within
+    assert fault.code in codes or not full, outcome
+    assert outcome.slowest_seconds <= SLOWEST_SECONDS[full], outcome
+    assert outcome.heal_seconds <= heals_within, outcome

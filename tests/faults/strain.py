@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.reliability.figures import Figures
 
 SETS = {False: 3, True: 6}  # of credentials that are to be served meanwhile, in the short and the full form
-GAP_SECONDS = {False: 3.0, True: 0.75}  # 0.4 of waiting for an exchange, 0.25, and 0.1 between two requests
+GAP_SECONDS = {False: 20.0, True: 0.75}  # 0.4 of waiting for an exchange, 0.25, and 0.1 between two requests
 ROTATION_SECONDS = 0.02
 DESCRIPTORS = 32
 CROWD = 200
@@ -190,5 +190,5 @@ def judge(outcome: Steady, figures: Figures, *, full: bool, gap_seconds: float |
     for what, number in outcome.notes.items():
         figures.add(what, number)
 
-    assert outcome.sets >= SETS[full]
-    assert outcome.gap_seconds <= bound
+    assert outcome.sets >= SETS[full], outcome
+    assert outcome.gap_seconds <= bound, outcome

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.reliability.figures import Figures
 
 LOGS = ("full-pipe", "reader-gone", "disk-full")
-JUMP_GAP_SECONDS = {False: 5.0, True: 2.0}  # set forward, the clock is past the end of what there is: for one exchange
+JUMP_GAP_SECONDS = {False: 20.0, True: 2.0}  # set forward, the clock is past the end of what there is: for one exchange
 JUMPS = {"forward": Jumps(7200), "back": Jumps(-7200), "forward-and-back": Jumps(7200, 0, -7200)}
 
 
