@@ -6,6 +6,7 @@ In: the records, and the marks of the experiments. Out: the page.
 import argparse
 import contextlib
 import io
+import shlex
 import sys
 from pathlib import Path
 
@@ -18,28 +19,27 @@ TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "reliability.md"
 
 
-class Reasons:
-    """A pytest plugin that reads, from a collection, why some tests have no short form."""
+class Collection:
+    """A pytest plugin that keeps what a collection finds."""
 
     def __init__(self) -> None:
-        self.by_test: dict[str, str] = {}
+        self.items: list[pytest.Item] = []
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Read the marks of all tests."""
-        for item in session.items:
-            if mark := item.get_closest_marker("full_only"):
-                self.by_test[item.nodeid.partition("[")[0]] = mark.kwargs["reason"]
+        """Keep the tests."""
+        self.items = session.items
 
 
-def reasons() -> dict[str, str]:
-    """Return test id to reason, of all tests that have no short form."""
-    plugin, said = Reasons(), io.StringIO()
-    folders = [str(TESTS / name) for name in SECTIONS if (TESTS / name).exists()]
+def experiments() -> dict[str, str | None]:
+    """Return the id of each experiment, with the reason why it has no short form, if it has none."""
+    plugin, said = Collection(), io.StringIO()
+    folders = [str(TESTS / name) for name in SECTIONS]
     with contextlib.redirect_stdout(said):
         status = pytest.main(["--collect-only", "-qq", "-p", "no:cacheprovider", *folders], plugins=[plugin])
     if status != pytest.ExitCode.OK:
         sys.exit(said.getvalue())
-    return plugin.by_test
+    marks = {item.nodeid: item.get_closest_marker("full_only") for item in plugin.items}
+    return {test: mark.kwargs["reason"] if mark else None for test, mark in marks.items()}
 
 
 def main() -> int:
@@ -47,7 +47,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if the page is not what it should be")
     options = parser.parse_args()
-    text = page(figures.read(), reasons())
+    found, records = experiments(), figures.read()
+    if old := [f"{record.section}/{record.name}" for record in records if shlex.split(record.command)[-1] not in found]:
+        print(f"records of no experiment, to be removed: {', '.join(old)}", file=sys.stderr)
+        return 1
+    text = page(records, {test.partition("[")[0]: reason for test, reason in found.items() if reason})
     if not options.check:
         PAGE.write_text(text)
     elif not PAGE.exists() or PAGE.read_text() != text:
