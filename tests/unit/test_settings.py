@@ -114,7 +114,10 @@ def test_an_empty_variable_is_not_set() -> None:
         ({"AWS_ENDPOINT_URL_STS": "http://x"}, "AWS_ENDPOINT_URL_STS='http://x' is wrong: give https://HOST"),
         ({"AWS_ENDPOINT_URL_STS": "https://"}, "AWS_ENDPOINT_URL_STS='https://' is wrong: give https://HOST"),
         ({"AWS_ENDPOINT_URL_STS": "https://u@h"}, "AWS_ENDPOINT_URL_STS='https://u@h' is wrong: give https://HOST"),
-        ({"AWS_ENDPOINT_URL_STS": "https://h:\u00b2"}, "AWS_ENDPOINT_URL_STS='https://h:\u00b2' is wrong: give https://HOST"),
+        (
+            {"AWS_ENDPOINT_URL_STS": "https://h:\u00b2"},
+            "AWS_ENDPOINT_URL_STS='https://h:\u00b2' is wrong: give https://HOST",
+        ),
         ({"AWS_ENDPOINT_URL_STS": "https://h:65536"}, "AWS_ENDPOINT_URL_STS='https://h:65536' is wrong: give https://"),
         ({"HTTPS_PROXY": "http://proxy:0"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
         ({"AWS_ENDPOINT_URL_STS": "https://h:x"}, "AWS_ENDPOINT_URL_STS='https://h:x' is wrong: give https://HOST"),
