@@ -23,8 +23,8 @@ SIDECAR_MB, WEBHOOK_MB = 0.3, 2.0
 
 @pytest.mark.full_only(reason="two hours, with a release of the chart of its own; test_sidecar.py is its short form")
 @pytest.mark.timeout(MINUTES * 60 + 1800)
-def test_two_hours_of_a_cluster(stage: Stage, figures: Figures) -> None:
-    """For two hours credentials live 5 seconds, webhook certificates 2 minutes and their authority 10 minutes.
+def test_cluster(stage: Stage, figures: Figures) -> None:
+    """Credentials live 5 seconds, the webhook's certificates 2 minutes and their authority 10 minutes.
 
     Clients ask each second and prove each new key by a signed call, while labelled pods are admitted, come and go: no
     call fails, no pod is refused, and memory, descriptors and threads of sidecars and webhook stay flat. The cluster
