@@ -230,16 +230,15 @@ def test_unreadable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
     assert complaints.startswith(f"imds-emulator inject: -: {fault}")
 
 
-def test_unwritable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "text", [json.dumps(yaml.safe_load(DEPLOYMENT))[:-1] + ', "x": 1e999}', f"{DEPLOYMENT}x: 1e999\n"]
+)
+def test_unwritable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str) -> None:
     """A document that would not be the same when written again is refused."""
-    text = json.dumps(yaml.safe_load(DEPLOYMENT))[:-1] + ', "x": 1e999}'
     status, output, complaints = run(monkeypatch, capsys, "-f", "-", stdin=text)
 
     assert (1, "") == (status, output)
-    assert (
-        "imds-emulator inject: -: document 1 can't be written anew: give it without tags or odd comments\n"
-        == complaints
-    )
+    assert complaints.endswith(": document 1 can't be written anew: give it without tags or odd comments\n")
 
 
 def test_line_ends(injected: Any) -> None:  # noqa: ANN401 - a function

@@ -101,9 +101,11 @@ class Document:
         try:
             made.encode()
             again = Document(self.number, self._marker + made)
+            # Nor is there any way to tell an API server of a number that is none, such as 1e999.
+            said, meant = (json.dumps(plain(content), allow_nan=False) for content in (again.content, self.content))
         except ValueError:
             return False
-        return repr(plain(again.content)) == repr(plain(self.content))
+        return said == meant
 
     def _is_shared(self, node: Any) -> bool:  # noqa: ANN401 - anything that YAML has
         """Tell whether a list or a map is at more than one place, by an alias or a merge key."""
