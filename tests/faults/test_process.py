@@ -121,25 +121,27 @@ def test_memory_limit_reached(lab: Lab, figures: Figures, full: bool) -> None:  
     except OSError as error:
         pytest.skip(f"no control groups to be had here: {error}")
     lab.sts.life_seconds = SHORT_LIFE_SECONDS
-    lab.start(before=group.before())
-    started = time.time()
-    group.set_memory(group.usage_bytes() + MEMORY_LEFT_BYTES)
-    starts = 0
-    while time.time() < started + TIGHT_SECONDS[full]:
+    try:
+        lab.start(before=group.before())
+        started = time.time()
+        group.set_memory(group.usage_bytes() + MEMORY_LEFT_BYTES)
+        starts = 0
+        while time.time() < started + TIGHT_SECONDS[full]:
+            if lab.emulator.process.poll() is not None:
+                starts += 1
+                lab.restart(group.before())
+            time.sleep(0.1)  # how long it lasts is what is tried
+        kills = group.kills()
+        group.set_memory(MEMORY_LIMIT_BYTES)
         if lab.emulator.process.poll() is not None:
-            starts += 1
             lab.restart(group.before())
-        time.sleep(0.1)  # how long it lasts is what is tried
-    kills = group.kills()
-    group.set_memory(MEMORY_LIMIT_BYTES)
-    if lab.emulator.process.poll() is not None:
-        lab.restart(group.before())
-    mended = time.time()
-    lab.wait(lambda: any(seen.status == 200 for seen in lab.witness.since(mended)), "credentials", 30)
-    healed = time.time() - mended
-    seen = lab.witness.since(started)
-    lab.emulator.end()
-    group.close()
+        mended = time.time()
+        lab.wait(lambda: any(seen.status == 200 for seen in lab.witness.since(mended)), "credentials", 30)
+        healed = time.time() - mended
+        seen = lab.witness.since(started)
+    finally:
+        lab.emulator.end()
+        group.close()
     figures.add("time without enough memory", TIGHT_SECONDS[full], "s")
     figures.add("processes that the kernel killed", kills, bound="more than 0")
     figures.add("starts of the sidecar", starts)

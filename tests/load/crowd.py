@@ -54,6 +54,9 @@ class Sidecar:
         self.group = group
         self._emulator = Emulator(environ, before=group.before())
         self._proc = Path(f"/proc/{self._emulator.process.pid}")
+
+    def wait(self) -> None:
+        """Wait until it has credentials."""
         wait_until(lambda: self._emulator.health("/readyz").status == 200, "credentials")
 
     def meet(self, kinds: dict[str, int], seconds: float) -> Seen:
@@ -98,6 +101,7 @@ def sidecar(environ: dict[str, str]) -> Iterator[Sidecar]:
     with Cgroup(int(memory[:-2]) << 20, int(cpu[:-1]) / 1000) as group:
         running = Sidecar(environ, group)
         try:
+            running.wait()
             yield running
         finally:
             running.close()
