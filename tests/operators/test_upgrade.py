@@ -208,7 +208,7 @@ def test_rolling_restart(kube: Kube, release: Release, namespace: str, figures: 
 
 
 def test_rotations(kube: Kube, release: Release, namespace: str, figures: Figures) -> None:
-    """Ten rotations of the webhook's authority lose no creation, with two replicas and a certificate's life of seconds."""
+    """Ten rotations of the webhook's authority lose no creation, with two replicas and certificates of seconds."""
     short = {"CA_VALIDITY": LIFE_SECONDS, "LEAF_VALIDITY": LIFE_SECONDS, "CERTIFICATE_POLL": LIFE_SECONDS // 20}
     variables = [{"name": f"IMDS_EMULATOR_{name}_SECONDS", "value": str(value)} for name, value in short.items()]
     release.install({"extraEnv": variables})
