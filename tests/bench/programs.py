@@ -59,13 +59,13 @@ def peer() -> Path:
     return target
 
 
-def program() -> Path:
-    """Return our program in Go: floor, upstream and load."""
-    sources = sorted(SOURCE.iterdir())
-    target = cache() / f"program-{_digest(b''.join(file.read_bytes() for file in sources))}"
+def program(source: Path = SOURCE) -> Path:
+    """Return a program of ours in Go, by default the bench's: floor, upstream and load."""
+    sources = sorted(source.iterdir())
+    target = cache() / f"{source.name}-{_digest(b''.join(file.read_bytes() for file in sources))}"
     if not target.exists():
         cache().mkdir(parents=True, exist_ok=True)
-        _build(SOURCE, target, ".", cgo="0")
+        _build(source, target, ".", cgo="0")
     return target
 
 

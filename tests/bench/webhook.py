@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
 from tests.bench import programs
-from tests.tools import golang
 from tests.tools.progress import say
 from tests.webhook.fake_api import FakeApi
 from tests.webhook.running import admit, connect, environment, free_ports, pod, review, running, wait_for
@@ -61,8 +60,7 @@ def measure(reviews: int = REVIEWS, rounds: int = ROUNDS) -> dict[str, Row]:
     """Return the medians of both servers, measured in turn, round by round."""
     with tempfile.TemporaryDirectory(prefix="imds-emulator-bench-") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
-        program = directory / "floor"
-        subprocess.run([golang.ensure(), "build", "-o", program, "."], cwd=SOURCE, env=golang.environment(), check=True)
+        program = programs.program(SOURCE)
         body = directory / "body.json"
         body.write_text(json.dumps(review(heavy_pod())))
         servers = {WEBHOOK: stack.enter_context(webhook(directory))}

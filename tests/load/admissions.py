@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, cast
 
 import yaml
 
-from tests.tools import golang
 from tests.webhook.fake_api import FakeApi
 from tests.webhook.running import OF_THE_CHECKOUT, Webhook, environment, review, running
 
@@ -85,13 +84,6 @@ class Peers:
         with self.asking(body, kept=kept, rate=rate, seconds=seconds) as result:
             pass
         return result[0]
-
-
-def build(directory: Path) -> Path:
-    """Return the program of the peers."""
-    program = directory / "peers"
-    subprocess.run([golang.ensure(), "build", "-o", program, "."], cwd=SOURCE, env=golang.environment(), check=True)
-    return program
 
 
 @contextlib.contextmanager

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench.programs import program
 from tests.bench.webhook import heavy_pod
-from tests.load.admissions import body_of, build, memory_limit, peak_memory, pinned, processor_seconds
+from tests.load.admissions import SOURCE, body_of, memory_limit, peak_memory, pinned, processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,16 +24,10 @@ API_SERVER_MS = 5000.0  # timeoutSeconds of the webhook configuration
 KINDS = {"idle": 1000, "silent": 500, "head": 100, "body": 100, "oversized": 4, "bomb": 4, "deaf": 20, "nonsense": 20}
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the peers' program."""
-    return build(tmp_path_factory.mktemp("peers"))
-
-
 @pytest.fixture
-def peers(program: Path, tmp_path: Path) -> Iterator[Peers]:
+def peers(tmp_path: Path) -> Iterator[Peers]:
     """Run one webhook for each test."""
-    with pinned(program, tmp_path) as found:
+    with pinned(program(SOURCE), tmp_path) as found:
         yield found
 
 
