@@ -41,9 +41,10 @@ class Figures:
 
 @dataclass(frozen=True)
 class Record:
-    """An experiment that passed: its claim (the test's docstring), the command that repeats it, and its figures.
+    """An experiment that ran whole: its claim (the test's docstring), the command that repeats it, and its figures.
 
-    `machine` names cores, memory, kernel, and the load before the experiment began.
+    `machine` names cores, memory, kernel, and the load before the experiment began. `missed`: which bound a run did not
+    hold to, and why, where its record is kept nevertheless.
     """
 
     section: str
@@ -54,6 +55,7 @@ class Record:
     machine: str
     rows: list[Row]
     plots: dict[str, str] = field(default_factory=dict)
+    missed: str = ""
 
 
 def spelled(value: float | str) -> str:

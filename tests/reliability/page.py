@@ -52,9 +52,12 @@ def _experiment(named: tuple[str, Sequence[Record]]) -> str:
     title = " ".join(ACRONYMS.get(word, word) for word in name.split("_"))
     table = _table(first.rows) if len(records) == 1 else _variants(records)
     plots = [f"\n![{caption}]({file})" for file, caption in first.plots.items()]
+    missed = [f"\n**Not held:** {record.missed}" for record in records if record.missed]
     command = first.command if len(records) == 1 else first.command.partition("[")[0].replace("'", "")
     where = f"`{command}` ({_range(r.date for r in records)}; {_range(r.machine for r in records)})"
-    return "\n".join([f"### {title[:1].upper()}{title[1:]}\n", f"{first.claim}\n", *table, *plots, f"\n{where}\n"])
+    return "\n".join(
+        [f"### {title[:1].upper()}{title[1:]}\n", f"{first.claim}\n", *table, *missed, *plots, f"\n{where}\n"]
+    )
 
 
 def _table(rows: Iterable[Row]) -> list[str]:

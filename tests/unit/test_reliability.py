@@ -40,7 +40,14 @@ def test_page() -> None:
     rows = [Row("slowest | answer", "12.5 ms", "250 ms")]
     records = [
         Record(
-            "faults", "outage[long]", "It heals.", "'two[long]'", "2026-01-02", "b, load 1.5", [Row("healed", "9 s")]
+            "faults",
+            "outage[long]",
+            "It heals.",
+            "'two[long]'",
+            "2026-01-02",
+            "b, load 1.5",
+            [Row("healed", "9 s")],
+            missed="Late.",
         ),
         Record(
             "faults",
@@ -65,6 +72,7 @@ def test_page() -> None:
     assert faults.endswith(
         "### Outage\n\nIt heals.\n\n"
         "|  | healed | lost |\n|---|---|---|\n| *bound* |  | 0 |\n| long | 9 s |  |\n| short | 8 s | 0 |\n"
+        "\n**Not held:** Late.\n"
         "\n`two` (2026-01-02; b, load 1.5 to 12.5)\n"
     )
     assert rest == (
