@@ -1,10 +1,10 @@
-"""Whether what was sampled stays flat: the medians of an early and of a late window, side by side.
+"""Whether what was sampled stays flat: an early and a late window, side by side.
 
 In: samples of one process with their times. Out: growth, and what may not change at all.
 The first tenth is left out: a process has then not done each of its tasks yet.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -18,7 +18,7 @@ Series = Sequence[tuple[float, Sample]]
 
 @dataclass(frozen=True)
 class Change:
-    """The medians of both windows."""
+    """One figure of both windows."""
 
     early: float
     late: float
@@ -29,9 +29,14 @@ class Change:
         return self.late - self.early
 
 
-def change(series: Series, value: Callable[[Sample], float]) -> Change:
-    """Compare the two windows."""
-    return Change(*(median(map(value, window(series, share))) for share in (EARLY, LATE)))
+def change(
+    series: Series, value: Callable[[Sample], float], figure: Callable[[Iterable[float]], float] = median
+) -> Change:
+    """Compare the two windows by their median, or by another figure.
+
+    The least is right for what also counts the doings of others, as descriptors do connections: a leak raises it.
+    """
+    return Change(*(figure(map(value, window(series, share))) for share in (EARLY, LATE)))
 
 
 def window(series: Series, share: tuple[float, float]) -> list[Sample]:

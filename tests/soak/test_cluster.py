@@ -161,7 +161,7 @@ def _judge_processes(stage: Stage, verdict: Verdict) -> None:
     for name, series in sorted(stage.samples.items()):
         private = flatness.change(series, lambda sample: sample.private_mb)
         resident = flatness.change(series, lambda sample: sample.resident_mb)
-        fds = flatness.change(series, lambda sample: sample.fds)
+        fds = flatness.change(series, lambda sample: sample.fds, min)
         threads = flatness.change(series, lambda sample: sample.threads)
         (began, first), (ended, last) = series[0], series[-1]
         cpu = (last.cpu_seconds - first.cpu_seconds) / (ended - began)
@@ -170,8 +170,8 @@ def _judge_processes(stage: Stage, verdict: Verdict) -> None:
         verdict.tell(f"{name}: private memory, early", private.early, "MB")
         verdict.most(f"{name}: its growth", private.growth, "MB", bound)
         verdict.most(f"{name}: growth of resident memory", resident.growth, "MB", bound)
-        verdict.tell(f"{name}: file descriptors, early", fds.early)
-        verdict.most(f"{name}: growth of file descriptors", fds.growth, "", 0)
+        verdict.tell(f"{name}: file descriptors, the fewest early", fds.early)
+        verdict.most(f"{name}: growth of the fewest file descriptors", fds.growth, "", 0)
         verdict.tell(f"{name}: threads, early", threads.early)
         verdict.most(f"{name}: growth of threads", threads.growth, "", 0)
         verdict.most(f"{name}: children at a time, the most", max(sample.children for _, sample in series), "", 1)

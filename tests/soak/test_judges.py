@@ -103,15 +103,19 @@ def test_growth_is_found() -> None:
     """Slow growth shows between the windows, a single peak in them does not."""
     flat = [(float(at), sample(5)) for at in range(100)]
     growing = [(float(at), sample(5 + at / 100)) for at in range(100)]
+    leaking = [(float(at), sample(5, fds=7 + at // 50 + at % 2)) for at in range(100)]
+    busier = [(float(at), sample(5, fds=7 + (at > 50 and at % 3 != 0))) for at in range(100)]
     flat[90] = (90.0, sample(50))
 
     assert flatness.change(flat, lambda each: each.private_mb) == flatness.Change(5, 5)
     assert flatness.change(growing, lambda each: each.private_mb).growth == pytest.approx(0.69, abs=0.02)
+    assert flatness.change(leaking, lambda each: each.fds, min) == flatness.Change(7, 8)
+    assert flatness.change(busier, lambda each: each.fds, min) == flatness.Change(7, 7)
 
 
-def sample(private_mb: float) -> Sample:
+def sample(private_mb: float, fds: int = 7) -> Sample:
     """Return a sample of this size."""
-    return Sample(private_mb, 10, 7, 1, 0, 0, 0)
+    return Sample(private_mb, 10, fds, 1, 0, 0, 0)
 
 
 def test_verdict_and_failures() -> None:
