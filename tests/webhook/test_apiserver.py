@@ -203,7 +203,7 @@ def test_deleted_secret(installation: Installation) -> None:
         wait_for(
             "the Secret is filled", lambda: len(installation.api.send("GET", SECRET).object.get("data") or ()) == 4
         )
-        wait_for("the new certificate is served", lambda: webhook.log.count("event=certificate-served") == 2)
+        wait_for("the new certificate is served", lambda: webhook.log.count("event=certificate-served") > 1)
 
     assert before != installation.written(SECRET)
     assert [] == pods.failures

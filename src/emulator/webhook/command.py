@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from emulator.webhook.rotation import Served
+
 # Renewal at two thirds of life, a little apart in each replica: mostly one of them does it, the others read it.
 RENEWAL_SHARE = (0.62, 0.70)
 IN_FLIGHT_SECONDS = 5  # as long as the API server waits for a review (timeoutSeconds)
@@ -74,6 +76,7 @@ class Webhook:
         self._listener = Listener(self._reviews.answer)
         self._version_known_until = 0.0
         self._trouble: str | None = None
+        self._noted: Served | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT; then be unready, go on for a while, end what is under way, and return."""
@@ -138,7 +141,8 @@ class Webhook:
 
     def _note_certificate(self) -> None:
         served = self._rotation.served
-        if served and served.expires_at != self._metrics.expires_at:
+        if served and served is not self._noted:  # two that are made within a second end at the same time
+            self._noted = served
             self._metrics.expires_at = served.expires_at
             self._metrics.reloads += 1
             fields = {"expires_at": served.expires_at.isoformat(), "problem": self._rotation.problem or ""}
