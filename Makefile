@@ -1,4 +1,4 @@
-# Each target runs one command; the logic is in Python.
+# What each target does is written in Python; here is what runs after what.
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit check render images cluster cluster-down test-cluster conformance bench fuzz chaos soak venv venv-path lock
 
