@@ -64,6 +64,6 @@ TARGETS = {
         Target("sts_answers", "what STS answers, and what the child of an exchange says to its parent", 2048),
         Target("sidecar_http", "the conversation with a client of the credential and the health port", 1024),
         Target("reviews", "AdmissionReviews", 4096, edits_json=True),
-        Target("manifests", "manifests and parameters given to `inject`", 700, edits_json=True, minutes=40),
+        Target("manifests", "manifests and parameters given to `inject`", 700, edits_json=True, minutes=150),
     )
 }

@@ -123,6 +123,20 @@ def test_touched_document_only_grows(injected: Any) -> None:  # noqa: ANN401 - a
     assert ["imds-redirect", "imds-emulator", "fetch"] == [c["name"] for c in spec["initContainers"]]
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("0e999", "1e-400", "1_0e2", "1_000.5", "1.23456789012345678901", "+1.50", "!!float '1'"),
+        *("-017", "+5", "1__000", "0xaB_c", "0o0017", "0b11", "!!int '017'", "&a 017"),
+        *("2001-12-14t21:59:43.10-05:00", "2001-12-14 21:59:43.10 -5", "2001-01-01"),
+    ],
+)
+def test_numbers_and_times_stay_as_written(injected: Any, written: str) -> None:  # noqa: ANN401 - a function
+    """Readers differ in what a number is, YAML 1.1 and 1.2 first of all: its text goes on as it came."""
+    line = f"value: {written}\n"
+    assert line in injected(f"{DEPLOYMENT}{line}").splitlines(keepends=True)
+
+
 def test_again(injected: Any) -> None:  # noqa: ANN401 - a function
     """C04: what comes out passes unchanged when it is given again."""
     once = injected(DEPLOYMENT)

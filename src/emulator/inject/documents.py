@@ -17,6 +17,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
+from emulator.inject.scalars import keep_written
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,6 +47,7 @@ class Document:
         self._is_json = self._body.lstrip().startswith("{") and _is_json(self._body)
         self._yaml = YAML()
         self._yaml.preserve_quotes = True
+        keep_written(self._yaml)
         self._yaml.width = _WIDE
         self.content = json.loads(self._body) if self._is_json else self._load()
         if fault := _fault(self.content):
