@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from emulator import names
-from emulator.injection import cel
+from emulator.injection import cel, cel_text
 from tests.chart.rendering import CHART, HelmError, objects, one, template, webhook
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -106,27 +106,45 @@ def test_policy_mode_too_early() -> None:
 
 
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
-def test_policies_reach_the_parameters(mode: str) -> None:
-    """Each binding names its policy and the ConfigMap of the release; without it pods are refused, and not advised."""
+def test_policies_have_bindings(mode: str) -> None:
+    """Each policy has its binding: refusals deny, advice warns."""
     found = objects(*MODES[mode], release="r", namespace="ns")
     policies = {item["metadata"]["name"] for item in found if item["kind"].endswith("AdmissionPolicy")}
     bindings = [item["spec"] for item in found if item["kind"].endswith("AdmissionPolicyBinding")]
-    actions = {
-        binding["policyName"]: (binding["paramRef"].pop("parameterNotFoundAction"), binding.get("validationActions"))
-        for binding in bindings
-    }
 
-    expected: dict[str, tuple[str, list[str] | None]] = {
-        "r-imds-emulator-guard": ("Deny", ["Deny"]),
-        "r-imds-emulator-advice": ("Allow", ["Warn"]),
-    }
-    if mode == "policy":
-        expected["r-imds-emulator"] = ("Deny", None)
-    assert expected == actions
-    assert policies == actions.keys()
-    assert [{"name": "r-imds-emulator-parameters", "namespace": "ns"}] * len(bindings) == [
-        binding["paramRef"] for binding in bindings
+    expected = [
+        {"policyName": "r-imds-emulator-guard", "validationActions": ["Deny"]},
+        {"policyName": "r-imds-emulator-advice", "validationActions": ["Warn"]},
     ]
+    if mode == "policy":
+        expected.append({"policyName": "r-imds-emulator"})
+    assert sorted(expected, key=str) == sorted(bindings, key=str)
+    assert policies == {binding["policyName"] for binding in bindings}
+
+
+ODD = """role/\\Q*"'<&>\u00e9\U0001f600{{7}}"""
+
+
+@pytest.mark.parametrize("mode", ["webhook", "policy"])
+def test_policies_have_the_parameters(mode: str) -> None:
+    """Policies have the parameters in themselves, as a literal that is both CEL and JSON, whatever is in them.
+
+    None has a paramKind: once no policy with one is left, an API server does not find the parameters of the next
+    installation (kubernetes/kubernetes#130887).
+    """
+    found = objects(*MODES[mode], "--set-json", f"allowedRoles.default={json.dumps([ODD])}")
+    policies = [item for item in found if item["kind"].endswith("AdmissionPolicy")]
+    readers = [policy for policy in policies if "variables.parameters" in json.dumps(policy)]
+    data = one(found, "ConfigMap", "-parameters")["data"]
+
+    assert ODD == data["allowedRoles"]
+    assert (1 if mode == "webhook" else 3) == len(readers)
+    for policy in readers:
+        first, *others = policy["spec"]["variables"]
+        assert "parameters" == first["name"]
+        assert data == json.loads(first["expression"])
+        assert "params." not in json.dumps(others)
+    assert [] == [policy["metadata"]["name"] for policy in policies if "paramKind" in policy["spec"]]
 
 
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
@@ -152,6 +170,7 @@ def test_cel_arrives_unchanged() -> None:
     advice = one(found, "ValidatingAdmissionPolicy", "-advice")["spec"]
 
     assert cel.mutation() == policy["mutations"][0]["jsonPatch"]["expression"]
+    assert [cel_text.PARAMETERS] * 3 == [spec["variables"].pop(0)["name"] for spec in (policy, guard, advice)]
     assert cel.mutation_variables() == policy["variables"]
     assert (cel.validation_variables(), cel.validations()) == (guard["variables"], guard["validations"])
     assert (cel.warning_variables(), cel.warnings()) == (advice["variables"], advice["validations"])

@@ -17,6 +17,9 @@ from tests.tools.table import TOOLS, Tool
 
 _READY_SECONDS = 120.0
 _HOST = "127.0.0.1"
+# Where MutatingAdmissionPolicy is beta it is off (KEP-3962), and operators who want mode `policy` set these.
+_BETA_VERSIONS = ("v1.34.", "v1.35.")
+_BETA = ("--feature-gates=MutatingAdmissionPolicy=true", "--runtime-config=admissionregistration.k8s.io/v1beta1=true")
 _SERVICES = "10.216.0.0/24"
 
 
@@ -52,6 +55,7 @@ def running(version: str) -> Iterator[Path]:
                 *plan.apiserver(apiserver, str(folder), store, _SERVICES, (_HOST, port)),
                 # Nobody asks for the Service `kubernetes`, whose endpoint could not be a loopback address.
                 "--endpoint-reconciler-type=none",
+                *(_BETA if tool.version.startswith(_BETA_VERSIONS) else ()),
             ],
         }
         children = {part: stack.enter_context(_child(argv, folder / f"{part}.log")) for part, argv in parts.items()}

@@ -9,8 +9,8 @@ from tests.e2e.release import Release, containers
 
 pytestmark = [pytest.mark.usefixtures("running"), pytest.mark.last]
 
-# The API server learns of a policy's end a moment after that of its parameters.
-POLICY_IN_CACHE = "no params found for policy binding"
+# The API server learns of the policy's end a moment after it is gone.
+POLICY_IN_CACHE = "-guard' with binding"
 REGISTRATION = "admissionregistration.k8s.io/v1"
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from emulator import __version__, names
+from emulator.injection.cel_text import PARAMETERS
 from tests.chart import rendering
 from tests.kustomize.building import ROOT, KustomizeError, build_from, kubectl_kustomize, kustomize, objects, one
 
@@ -36,6 +38,11 @@ def normalised(found: list[Object]) -> dict[tuple[str, str], Object]:
             labels.pop(label, None)
         if item["kind"] == "Deployment":
             item["spec"]["template"]["metadata"]["annotations"].pop("checksum/parameters", None)
+        if "AdmissionPolicy" in item["kind"]:
+            spec = item["spec"]
+            for field in ("paramKind", "paramRef"):
+                spec.pop(field, None)
+            spec["variables"] = [each for each in spec.get("variables", []) if each["name"] != PARAMETERS]
         result[item["kind"], item["metadata"]["name"]] = item
     return result
 
@@ -81,6 +88,17 @@ def test_moved_and_renamed(tmp_path: Path) -> None:
     assert account["name"] == pod["serviceAccountName"]
     assert one(found, "ConfigMap")["metadata"]["name"] == pod["volumes"][0]["configMap"]["name"]
     assert "plat" == one(found, "Namespace")["metadata"]["name"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_policies_read_the_config_map(form: str, tmp_path: Path) -> None:
+    """Each policy that needs parameters has them from the ConfigMap, where kustomizations on top can change them."""
+    found = build_from(tmp_path, FORMS[form])
+    policies = [item["spec"] for item in found if item["kind"].endswith("AdmissionPolicy")]
+    variables = [policy["variables"][0] for policy in policies if f"variables.{PARAMETERS}." in json.dumps(policy)]
+
+    assert [{"name": PARAMETERS, "expression": "params.data"}] * (1 if form == "webhook" else 3) == variables
+    assert [{"apiVersion": "v1", "kind": "ConfigMap"}] * len(policies) == [policy["paramKind"] for policy in policies]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -211,6 +211,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         _old_apiserver("v1.24.17"),
         _old_apiserver("v1.29.15"),
+        _old_apiserver("v1.34.4"),
     )
 }
 

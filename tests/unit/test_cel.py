@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from emulator.injection import cel
+from emulator.injection import cel, cel_text
 from emulator.injection.facts import QUESTIONS
 from emulator.injection.steps import PARAMETERS
 
@@ -18,14 +18,19 @@ POLICIES = {
 }
 
 
+def named(*expressions: str) -> set[str]:
+    """Return the variables that expressions read; the manifests add that of the parameters."""
+    return set(re.findall(r"variables\.(\w+)", " ".join(expressions))) - {cel_text.PARAMETERS}
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_variables_are_those_needed(policy: str) -> None:
     """Each variable is defined before it is used, and none is there for nothing."""
     variables, entries = POLICIES[policy]
-    used = set(re.findall(r"variables\.(\w+)", " ".join(text for entry in entries for text in entry.values())))
+    used = named(*(text for entry in entries for text in entry.values()))
     known: set[str] = set()
     for variable in variables:
-        needed = set(re.findall(r"variables\.(\w+)", variable["expression"]))
+        needed = named(variable["expression"])
         assert needed <= known, variable["name"]
         used |= needed
         known.add(variable["name"])
@@ -44,7 +49,7 @@ def test_every_parameter_is_used() -> None:
     expressions = [
         e for variables, entries in POLICIES.values() for entry in (*variables, *entries) for e in entry.values()
     ]
-    assert set(PARAMETERS) == set(re.findall(r"params\.data\.(\w+)", " ".join(expressions)))
+    assert set(PARAMETERS) == set(re.findall(r"variables\.parameters\.(\w+)", " ".join(expressions)))
 
 
 def test_expressions_have_one_line() -> None:

@@ -1,7 +1,8 @@
 """Injection and rules as CEL, for admission policies: prints the steps of `injection` and the rows of `rules`.
 
 Goes in: nothing. Comes out: texts for the fields of a MutatingAdmissionPolicy (API server 1.34 and later) and of two
-ValidatingAdmissionPolicies (1.30 and later), all over `object`, `params` (the ConfigMap) and `namespaceObject`:
+ValidatingAdmissionPolicies (1.30 and later), all over `object`, `namespaceObject` and the variable `parameters`, which
+the manifests add:
 
     mutation         mutation(), mutation_variables()       pods labelled "True"
     guard (Deny)     validations(), validation_variables()  pods labelled "True"
@@ -21,7 +22,7 @@ from typing import Any
 from emulator import names
 from emulator.arn import SHOWN_LIMIT
 from emulator.injection import rules
-from emulator.injection.cel_text import param, text, texts
+from emulator.injection.cel_text import PARAMETERS, param, text, texts
 from emulator.injection.facts import QUESTIONS
 from emulator.injection.nodes import (
     Add,
@@ -130,11 +131,15 @@ def _needed(*expressions: str) -> list[Entry]:
     available = QUESTIONS | {variable: rule.cel for variable, rule in _RULES.items()}
     available |= {name: value(part) for name, part in PARTS.items()}
     wanted: set[str] = set()
-    found = set(re.findall(r"variables\.(\w+)", " ".join(expressions)))
+    found = _named(*expressions)
     while found:
         wanted |= found
-        found = set(re.findall(r"variables\.(\w+)", " ".join(available[name] for name in found))) - wanted
+        found = _named(*(available[name] for name in found)) - wanted
     return [{"name": name, "expression": cel} for name, cel in available.items() if name in wanted]
+
+
+def _named(*expressions: str) -> set[str]:
+    return set(re.findall(r"variables\.(\w+)", " ".join(expressions))) - {PARAMETERS}
 
 
 # The mutation. The value of every key has type dyn, so that maps, and lists of maps, are of one type.

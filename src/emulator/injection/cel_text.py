@@ -5,6 +5,8 @@ Goes in: constants. Comes out: text.
 
 from __future__ import annotations
 
+PARAMETERS = "parameters"  # the policies' variable: a map of texts
+
 
 def text(value: str) -> str:
     """Return a string as a CEL literal."""
@@ -20,7 +22,7 @@ def texts(values: tuple[str, ...] | list[str]) -> str:
 
 def param(key: str) -> str:
     """Return a parameter of the installation as CEL."""
-    return f"params.data.{key}"
+    return f"variables.{PARAMETERS}.{key}"
 
 
 def annotation(key: str) -> str:

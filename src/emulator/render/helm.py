@@ -67,13 +67,27 @@ class Helm:
 
     def joined(self, path: str, attribute: str = "") -> str:
         """Print a list, or one attribute of its items, as one string with commas."""
-        item = f".{attribute}" if attribute else "."
-        inner = f"{{{{ range $i, $_ := .Values.{path} }}}}{{{{ if $i }}}},{{{{ end }}}}{{{{ {item} }}}}{{{{ end }}}}"
-        return f'"{inner}"'
+        if not attribute:
+            return f'{{{{ join "," .Values.{path} | quote }}}}'
+        item = f"{{{{ if $i }}}},{{{{ end }}}}{{{{ .{attribute} }}}}"
+        return f'"{{{{ range $i, $_ := .Values.{path} }}}}{item}{{{{ end }}}}"'
 
     def image(self, path: str) -> str:
         """Print the full name of an image."""
         return f'{{{{ include "imds-emulator.image" (dict "image" .Values.{path} "root" .) | quote }}}}'
+
+    def parameters(self, indent: int) -> str:
+        """Print the map of the parameters in CEL, of which all JSON objects of texts are a part."""
+        config_map = 'include (print $.Template.BasePath "/configmap.yaml") . | fromYaml'
+        return f"|-\n{' ' * indent}{{{{- ({config_map}).data | toPrettyJson | nindent {indent} }}}}"
+
+    def parameters_apart(self, caller: Callable[[], str]) -> str:  # noqa: ARG002 - as kustomize's
+        """Print nothing: policies have the parameters in themselves.
+
+        An API server whose last policy with parameters was removed does not find those of the next, installed anew
+        (kubernetes/kubernetes#130887).
+        """
+        return ""
 
     def text(self, path: str, indent: int) -> str:
         """Print the key and its string, or nothing where the string is empty."""

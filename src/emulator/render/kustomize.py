@@ -79,6 +79,14 @@ class Kustomize:
         """Print the full name of an image."""
         return json.dumps(f"{self._get(path)['repository']}:{__version__}")
 
+    def parameters(self, indent: int) -> str:  # noqa: ARG002 - as Helm's
+        """Print the map of the parameters in CEL."""
+        return "params.data"
+
+    def parameters_apart(self, caller: Callable[[], str]) -> str:
+        """Print the block: policies read the ConfigMap, for a kustomization on top can't reach into an expression."""
+        return caller()
+
     def text(self, path: str, indent: int) -> str:  # noqa: ARG002 - as Helm's
         """Print the key and its string, or nothing where the string is empty."""
         return f"{_key(path)}: {self.value(path)}" if self._get(path) else ""
