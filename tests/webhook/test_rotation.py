@@ -86,9 +86,9 @@ def test_replicas_started_together_agree(api: FakeApi, environ: dict[str, str], 
     assert [stored] == api.trusted()
 
 
-def mount(directory: Path, authority: Pair) -> None:
-    """Write a pair as a Secret is mounted."""
-    leaf = make_leaf(authority, frozenset({NAME}), datetime.now(UTC), timedelta(hours=1))
+def mount(directory: Path, authority: Pair, made: datetime | None = None) -> None:
+    """Write a pair, made at this moment or another, as a Secret is mounted."""
+    leaf = make_leaf(authority, frozenset({NAME}), made or datetime.now(UTC), timedelta(hours=1))
     directory.mkdir(exist_ok=True)
     (directory / "tls.crt").write_bytes(certificate_pem(leaf.certificate))
     (directory / "tls.key").write_bytes(key_pem(leaf))
@@ -103,11 +103,15 @@ def trust(api: FakeApi, *authorities: Pair) -> None:
 
 @pytest.mark.parametrize("mode", ["secret", "cert-manager"])
 def test_mounted_pair_is_reloaded(api: FakeApi, tmp_path: Path, mode: str) -> None:
-    """C61: a pair renewed by someone else is served without a restart, and only when caBundle trusts it."""
+    """C61: a pair renewed by someone else is served without a restart, and only when caBundle trusts it.
+
+    That is noted, though the two pairs end at the same second.
+    """
     directory = tmp_path / "certificate"
-    old, new = (make_authority(datetime.now(UTC), timedelta(days=1)) for _ in range(2))
+    made = datetime.now(UTC)
+    old, new = (make_authority(made, timedelta(days=1)) for _ in range(2))
     old_pem, new_pem = (certificate_pem(each.certificate).decode() for each in (old, new))
-    mount(directory, old)
+    mount(directory, old, made)
     trust(api, old)
     environ = environment(
         tmp_path,
@@ -118,13 +122,15 @@ def test_mounted_pair_is_reloaded(api: FakeApi, tmp_path: Path, mode: str) -> No
     )
     with running(environ, tmp_path / "log") as webhook:
         connect(webhook.port, old_pem, NAME).close()
-        mount(directory, new)
+        mount(directory, new, made)
         looks = len(api.asked)
         wait_for("two looks", lambda: len(api.asked) >= looks + 2)
         connect(webhook.port, old_pem, NAME).close()
         trust(api, old, new)
         wait_for("the new pair is served", lambda: is_trusted(webhook.port, new_pem))
         assert webhook.is_ready()
+        wait_for("it is noted", lambda: webhook.log.count("event=certificate-served") == 2)
+        assert "imds_emulator_webhook_certificate_reloads_total 2\n" in webhook.health("/metrics")[1]
 
     assert {"GET"} == {method for method, _, _ in api.asked}
 
