@@ -107,19 +107,26 @@ def test_policy_mode_too_early() -> None:
 
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_policies_have_bindings(mode: str) -> None:
-    """Each policy has its binding: refusals deny, advice warns."""
+    """Each binding names its policy, and, for a rollback, the ConfigMap of the release."""
     found = objects(*MODES[mode], release="r", namespace="ns")
     policies = {item["metadata"]["name"] for item in found if item["kind"].endswith("AdmissionPolicy")}
     bindings = [item["spec"] for item in found if item["kind"].endswith("AdmissionPolicyBinding")]
+    actions = {
+        binding["policyName"]: (binding["paramRef"].pop("parameterNotFoundAction"), binding.get("validationActions"))
+        for binding in bindings
+    }
 
-    expected = [
-        {"policyName": "r-imds-emulator-guard", "validationActions": ["Deny"]},
-        {"policyName": "r-imds-emulator-advice", "validationActions": ["Warn"]},
-    ]
+    expected: dict[str, tuple[str, list[str] | None]] = {
+        "r-imds-emulator-guard": ("Deny", ["Deny"]),
+        "r-imds-emulator-advice": ("Allow", ["Warn"]),
+    }
     if mode == "policy":
-        expected.append({"policyName": "r-imds-emulator"})
-    assert sorted(expected, key=str) == sorted(bindings, key=str)
-    assert policies == {binding["policyName"] for binding in bindings}
+        expected["r-imds-emulator"] = ("Deny", None)
+    assert expected == actions
+    assert policies == actions.keys()
+    assert [{"name": "r-imds-emulator-parameters", "namespace": "ns"}] * len(bindings) == [
+        binding["paramRef"] for binding in bindings
+    ]
 
 
 ODD = """role/\\Q*"'<&>\u00e9\U0001f600{{7}}"""

@@ -40,8 +40,7 @@ def normalised(found: list[Object]) -> dict[tuple[str, str], Object]:
             item["spec"]["template"]["metadata"]["annotations"].pop("checksum/parameters", None)
         if "AdmissionPolicy" in item["kind"]:
             spec = item["spec"]
-            for field in ("paramKind", "paramRef"):
-                spec.pop(field, None)
+            spec.pop("paramKind", None)
             spec["variables"] = [each for each in spec.get("variables", []) if each["name"] != PARAMETERS]
         result[item["kind"], item["metadata"]["name"]] = item
     return result
