@@ -154,6 +154,22 @@ def test_policies_have_the_parameters(mode: str) -> None:
     assert [] == [policy["metadata"]["name"] for policy in policies if "paramKind" in policy["spec"]]
 
 
+def test_too_many_parameters(tmp_path: Path) -> None:
+    """More roles than the API server takes in an expression are refused, with the remedy."""
+    roles = [f"arn:aws:iam::123456789012:role/team-{number:05}/*" for number in range(2500)]
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({"allowedRoles": {"default": roles}}))
+
+    with pytest.raises(HelmError) as refusal:
+        template(f"--values={values}")
+
+    expected = (
+        r"allowedRoles.default has 2500 entries, which with the other parameters are 11\d{4} characters,"
+        r" and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces"
+    )
+    assert re.search(expected, str(refusal.value))
+
+
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_policies_match_what_the_webhook_matches(mode: str) -> None:
     """Webhook, mutating policy and guard are asked about the same pods of the same namespaces."""

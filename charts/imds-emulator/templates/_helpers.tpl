@@ -72,6 +72,15 @@ admissionregistration.k8s.io/v1beta1
 {{- end }}
 {{- end }}
 
+{{/* The parameters as a map in CEL, of which all JSON objects of texts are a part; an API server takes 100000 characters. */}}
+{{- define "imds-emulator.parameters" -}}
+{{- $map := (include (print .Template.BasePath "/configmap.yaml") . | fromYaml).data | toPrettyJson }}
+{{- if gt (len $map) 100000 }}
+{{- fail (printf "allowedRoles.default has %d entries, which with the other parameters are %d characters, and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces" (len .Values.allowedRoles.default) (len $map)) }}
+{{- end }}
+{{- $map }}
+{{- end }}
+
 {{/* A test's objects go when it has succeeded, and before it is run again. */}}
 {{- define "imds-emulator.testHook" -}}
 helm.sh/hook: test

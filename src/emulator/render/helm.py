@@ -77,9 +77,8 @@ class Helm:
         return f'{{{{ include "imds-emulator.image" (dict "image" .Values.{path} "root" .) | quote }}}}'
 
     def parameters(self, indent: int) -> str:
-        """Print the map of the parameters in CEL, of which all JSON objects of texts are a part."""
-        config_map = 'include (print $.Template.BasePath "/configmap.yaml") . | fromYaml'
-        return f"|-\n{' ' * indent}{{{{- ({config_map}).data | toPrettyJson | nindent {indent} }}}}"
+        """Print the map of the parameters in CEL."""
+        return f"|-\n{' ' * indent}{_include('parameters', indent)}"
 
     def parameters_apart(self, caller: Callable[[], str]) -> str:  # noqa: ARG002 - as kustomize's
         """Print nothing: policies have the parameters in themselves.
