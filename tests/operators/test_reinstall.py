@@ -17,7 +17,7 @@ from tests.cluster import apiserver
 if TYPE_CHECKING:
     from tests.reliability.figures import Figures
 
-TIMES = 3
+TIMES, SHORT_TIMES = 3, 2
 PODS = 20
 READS = re.compile(r'^apiserver_request_total\{[^}]*resource="configmaps"[^}]*verb="GET"[^}]*\} (\d+)$', re.MULTILINE)
 
@@ -26,12 +26,12 @@ READS = re.compile(r'^apiserver_request_total\{[^}]*resource="configmaps"[^}]*ve
     "version",
     ["1.37", pytest.param("1.34", marks=pytest.mark.full_only(reason="needs an API server that no other test needs"))],
 )
-def test_reinstall(version: str, figures: Figures) -> None:
+def test_reinstall(version: str, full: bool, figures: Figures) -> None:  # noqa: FBT001 - a fixture
     """In mode `policy`, removed and installed anew again and again, no pod is refused and each has the new settings."""
-    refused = 0
+    refused, times = 0, TIMES if full else SHORT_TIMES
     with apiserver.running(version) as kubeconfig:
         server = furnished(kubeconfig)
-        for count in range(TIMES):
+        for count in range(times):
             region = f"eu-west-{count + 1}"
             server.helm("install", names.APP, str(CHART), f"--set=mode=policy,sts.region={region}")
             wait_for(server, region)
@@ -44,8 +44,8 @@ def test_reinstall(version: str, figures: Figures) -> None:
     assert 0 == refused
     assert 0 == reads
     figures.add("API server", version)
-    figures.add("installations", TIMES)
-    figures.add("labelled pods created", TIMES * PODS)
+    figures.add("installations", times)
+    figures.add("labelled pods created", times * PODS)
     figures.add("refused, or without the new settings", refused, bound="0")
     figures.add("ConfigMaps that the API server read for the pods after the last", reads, bound="0")
 
