@@ -109,6 +109,25 @@ def test_what_is_not_touched_is_kept(injected: Any) -> None:  # noqa: ANN401 - a
     assert text == injected(text)
 
 
+@pytest.mark.parametrize(
+    "text", ["a: 2001-99-99\n", "a: !!int x\n", "a: &a [*a]\n", '{"a": ' + "[" * 101 + "]" * 101 + "}\n"]
+)
+def test_what_can_hold_no_labelled_pod_is_not_decoded(injected: Any, text: str) -> None:  # noqa: ANN401 - a function
+    """A document without the label's letters only has to be YAML: decoding takes a second for 100 kB."""
+    assert text == injected(text)
+
+
+@pytest.mark.parametrize("written", ["\\x61ws-", "\\u0061ws-", "\\U00000061ws-", "a\\\n    ws-", "aw\\\r\n    s-"])
+def test_label_in_escapes(injected: Any, written: str) -> None:  # noqa: ANN401 - a function
+    """A label whose letters are not there as such is found."""
+    key = names.LABEL_ENABLED
+    escaped = key.replace("aws-", written)
+    text = DEPLOYMENT.replace(f'{{{key}: "True"}}', f'\n        ? "{escaped}"\n        : "True"')
+    assert key not in text
+    assert yaml.safe_load(text) == yaml.safe_load(DEPLOYMENT)
+    assert yaml.safe_load(injected(DEPLOYMENT)) == yaml.safe_load(injected(text))
+
+
 def test_touched_document_only_grows(injected: Any) -> None:  # noqa: ANN401 - a function
     """Comments, order, quotes, indents and numbers of a document that is injected stay; there are new lines only."""
     output = injected(f"{SERVICE}---\n{DEPLOYMENT}---\n{SERVICE}")
@@ -226,7 +245,7 @@ def test_anchor_twice(injected: Any) -> None:  # noqa: ANN401 - a function
     [
         ("&a {kind: List, items: [*a]}", "document 1 holds itself by an alias"),
         ("[" * 101 + "]" * 101, "document 1 is nested deeper than 100"),
-        ('{"a": ' + "[" * 101 + "]" * 101 + "}", "document 1 is nested deeper than 100"),
+        (f'{{"{names.LABEL_ENABLED}": ' + "[" * 101 + "]" * 101 + "}", "document 1 is nested deeper than 100"),
         (
             "a: &a [0,0,0,0,0,0,0,0,0,0]\n"
             + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in pairwise("abcdefgh")),
@@ -237,8 +256,9 @@ def test_anchor_twice(injected: Any) -> None:  # noqa: ANN401 - a function
     ],
 )
 def test_unreadable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, fault: str) -> None:
-    """What can't be read, or never to its end, is refused in one line."""
-    status, output, complaints = run(monkeypatch, capsys, "-f", "-", stdin=text)
+    """What can't be read, or never to its end, is refused in one line, if a labelled pod may be in it."""
+    label = "" if names.LABEL_ENABLED in text else f"# {names.LABEL_ENABLED}\n"
+    status, output, complaints = run(monkeypatch, capsys, "-f", "-", stdin=label + text)
 
     assert (1, "", 1) == (status, output, complaints.count("\n"))
     assert complaints.startswith(f"imds-emulator inject: -: {fault}")
@@ -295,7 +315,7 @@ def test_warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     )
 
     assert status == 0
-    assert names.EMULATOR_CONTAINER in output
+    assert f"name: {names.EMULATOR_CONTAINER}\n" in output
     assert complaints == (
         'imds-emulator inject: warning: -: Deployment/app: container "app" sets AWS_ACCESS_KEY_ID: SDKs use static keys'
         " and pass the pod's role by; remove the variable\n"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 DEFAULTS = Path(__file__).with_name("default_parameters.json")
 SUFFIXES = (".yaml", ".yml", ".json")
 RESOURCE_LIST = "ResourceList"
+LABEL_WORD = names.LABEL_ENABLED.rpartition("/")[2]  # a slash can be written in two ways
 
 
 class InputError(Exception):
@@ -77,7 +78,7 @@ def inject(name: str, text: str, parameters: Mapping[str, str], report: Report) 
     from emulator.injection.workloads import places  # noqa: PLC0415
 
     try:
-        found = documents(text)
+        found = documents(text, LABEL_WORD)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
     for document in found:

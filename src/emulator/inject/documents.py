@@ -1,7 +1,8 @@
 """The documents of a manifest file, each kept as text until something in it is changed.
 
 Goes in: the text of a file of YAML documents, or of JSON. Comes out: `Document`s, whose texts make up the file again;
-comments, order and quotes of a changed one stay as far as ruamel.yaml can keep them.
+comments, order and quotes of a changed one stay as far as ruamel.yaml can keep them. It needs a second for 100 kB, so
+what nothing is looked for in is read by libyaml alone, which tells whether it is YAML.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
@@ -22,20 +24,26 @@ from emulator.inject.scalars import keep_written
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 # A key on a line of its own, and the first item of the list under it.
 _LIST = re.compile(r"^( *)(?:- +)*[^\s#-].*:[ \t]*(?:#.*)?\n(?:[ \t]*(?:#.*)?\n)*( *)(- +)(?=[^\s#])", re.MULTILINE)
 # Texts that YAML 1.1, which kubectl speaks, would take for something else; ruamel quotes those of YAML 1.2.
 _AMBIGUOUS = re.compile(r"[-+.\d][-+.\d_:,eExXoO]*|~|y|n|yes|no|on|off|true|false|null", re.IGNORECASE)
+# Escapes, of double quotes and of JSON, that can stand for a letter, or join the halves of a word.
+_ESCAPE = re.compile(r"\\[xuU\r\n]")
 _WIDE = 1_000_000
 DEPTH_LIMIT = 100  # lists and maps within each other; a pod has 10
 NODES_LIMIT = 1_000_000  # with what aliases stand for
 
 
 class Document:
-    """One document. `number` counts from 1; `content` is what it says, decoded; change it by `add` alone."""
+    """One document. `number` counts from 1; `content` is what it says, decoded; change it by `add` alone.
 
-    def __init__(self, number: int, text: str) -> None:
+    `word`: letters and such without which the document is of no interest; its `content` is None then.
+    """
+
+    def __init__(self, number: int, text: str, word: str = "") -> None:
         self.number = number
         self._text = text
         self._is_changed = False
@@ -45,6 +53,9 @@ class Document:
         self._line_end = "\r\n" if "\r\n" in text else "\n"
         self._body = text[len(self._marker) :].replace("\r\n", "\n")
         self._is_json = self._body.lstrip().startswith("{") and _is_json(self._body)
+        self.content: Any = None
+        if word not in text and not _ESCAPE.search(text) and (self._is_json or _is_yaml(self._body)):
+            return
         self._yaml = YAML()
         self._yaml.preserve_quotes = True
         keep_written(self._yaml)
@@ -115,11 +126,11 @@ class Document:
         return isinstance(node, list | dict) and sum(found is node for found in _nodes(self.content)) > 1
 
 
-def documents(text: str) -> list[Document]:
-    """Return the documents of a file; raises ValueError for what is no YAML."""
+def documents(text: str, word: str = "") -> list[Document]:
+    """Return the documents of a file, decoded if `word` may be in them; raises ValueError for what is no YAML."""
     starts = sorted({0, *(match.start() for match in _MARKER.finditer(text))})
     ends = [*starts[1:], len(text)]
-    return [Document(number, text[a:b]) for number, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
+    return [Document(number, text[a:b], word) for number, (a, b) in enumerate(zip(starts, ends, strict=True), start=1)]
 
 
 def plain(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
@@ -191,6 +202,15 @@ def _fault(content: Any) -> str:  # noqa: ANN401 - anything that YAML has
 
 class _TooMuch(Exception):  # noqa: N818 - it is never seen outside
     """A document that is nested too deeply or for ever."""
+
+
+def _is_yaml(text: str) -> bool:
+    try:
+        for _ in yaml.parse(text, Loader=_FAST_LOADER):
+            pass
+    except yaml.YAMLError:
+        return False
+    return True
 
 
 def _is_json(text: str) -> bool:
