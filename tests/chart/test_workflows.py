@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 
-from tests.chart.rendering import CHART
+import yaml
+
+from emulator import __version__
+from tests.chart.rendering import CHART, objects, one
 from tests.tools import build
 from tests.tools.table import find
 
@@ -24,6 +28,21 @@ def test_workflows() -> None:
 
     assert WORKFLOWS
     assert (0, "") == (linted.returncode, linted.stdout + linted.stderr)
+
+
+def test_released_images_are_those_of_the_chart() -> None:
+    """Images get the tag that the chart asks for, its appVersion, though the forge's tag begins with a `v`."""
+    steps = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text())["jobs"]["images"]["steps"]
+    (build_step,) = [step["with"] for step in steps if "docker/build-push-action" in step.get("uses", "")]
+    (script,) = [step["run"] for step in steps if "VERSION=" in step.get("run", "")]
+    image = one(objects(), "ConfigMap", "-parameters")["data"]["emulatorImage"]
+
+    assert "${{ env.IMAGE_PREFIX }}/${{ matrix.target }}:${{ env.VERSION }}" == build_step["tags"]
+    assert "VERSION=${{ env.VERSION }}" == build_step["build-args"]
+    environment = {"GITHUB_REF_NAME": f"v{__version__}", "GITHUB_ENV": "/dev/stdout", "PATH": os.environ["PATH"]}
+    said = subprocess.run(["bash", "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert f"VERSION={__version__}" in said.stdout.splitlines()
+    assert image.endswith(f":{__version__}")
 
 
 def test_what_workflows_run_is_there() -> None:

@@ -25,7 +25,7 @@ secret and token that it ends up with, or signs a request with, are those that S
 
 {matrix}
 
-The mode is the chart's `imdsVersion`, or a pod's own by its annotation `{annotation}`. `{default}` is the default:
+The mode is the chart's `imds.version`, or a pod's own by its annotation `{annotation}`. `{default}` is the default:
 {v1_count} of these {count} clients work with it, scripts aside. `v1-and-v2` is for pods that run one of the others,
 which give up without an IMDSv2 token; clients that know IMDSv1 only go on working there:
 

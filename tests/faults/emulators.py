@@ -43,7 +43,8 @@ class Simulation:
     """Sidecars that start at `starts`; STS lets through what `open_bucket` does, in `spell` what `tight_bucket` does.
 
     `calls` holds the time of each call of STS and whose it was; `lacking` for how many seconds each had none whose
-    credentials ended before there were others; `healed_at` when those succeeded again that the spell had left without.
+    credentials ended before there were others; `healed_at` when those succeeded again that the spell had left without;
+    `first_at` when each had its first, `empty` how many have none at the end.
     """
 
     starts: list[float]
@@ -54,6 +55,8 @@ class Simulation:
     calls: list[tuple[float, int]] = field(default_factory=list)
     lacking: list[float] = field(default_factory=list)
     healed_at: dict[int, float] = field(default_factory=dict)
+    first_at: dict[int, float] = field(default_factory=dict)
+    empty: int = 0
 
     def run(self, until: float) -> None:
         """Let time pass."""
@@ -71,6 +74,7 @@ class Simulation:
             else:
                 life.fail(THROTTLED, then, self.chance.random())
             heapq.heappush(due, (life.next_exchange_at, number))
+        self.empty = sum(life.valid(until) is None for life in lives)
 
     def _is_let_through(self, now: float, number: int) -> bool:
         self.calls.append((now, number))
@@ -80,6 +84,7 @@ class Simulation:
     def _succeed(self, life: Lifecycle, number: int, now: float) -> None:
         if life.credentials is not None and now > life.credentials.expires_at:
             self.lacking.append(now - life.credentials.expires_at)
+        self.first_at.setdefault(number, now)
         if life.failures and now >= self.spell[1]:
             self.healed_at[number] = now
         life.succeed(Credentials("ASIA", "secret", "token", now + LIFE_SECONDS, now), now, self.chance.random())

@@ -66,6 +66,7 @@ def test_throttling(starts: str, lets_through: str, figures: Figures, full: bool
     figures.add("longest time without", longest, "s", f"{LACKING_SECONDS} s")
     figures.add("sidecars that throttling left without new ones", max(len(run.healed_at) for run in runs))
     figures.add("all of them healed after its end", healed, "s", f"{HEALED_SECONDS:g} s")
+    figures.add("sidecars without credentials at the end", max(run.empty for run in runs), bound="0")
     figures.add("busiest second of the two hours after", later, "calls", f"{LATER_PEAK}")
 
     assert first_second <= FIRST_SECOND
@@ -76,6 +77,7 @@ def test_throttling(starts: str, lets_through: str, figures: Figures, full: bool
     assert lacking <= LACKING
     assert longest <= LACKING_SECONDS
     assert healed <= HEALED_SECONDS
+    assert [0] * len(runs) == [run.empty for run in runs]
     assert later <= LATER_PEAK
 
 

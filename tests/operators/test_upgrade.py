@@ -170,6 +170,7 @@ def test_uninstall(kube: Kube, release: Release, namespace: str, figures: Figure
     figures.add("other pods refused", len(creation.lost(labelled=False)), bound="0")
     print(set(refused))
     assert added > 5
+    assert creation.longest_outage_seconds() <= OUTAGE_SECONDS
     assert [] == creation.lost(labelled=True, since=gone)
     assert [] == creation.lost(labelled=False)
 

@@ -106,8 +106,7 @@ def test_power_returns(figures: Figures, full: bool) -> None:  # noqa: FBT001 - 
     bucket = Bucket(rate, rate, level=rate, at=-2 * DURATION)
     simulation = Simulation(starts + there, (0.0, 0.0), bucket, bucket, chance)
     simulation.run(HEALED_SECONDS)
-    last = {number: at for at, number in simulation.calls if number < here and at >= 0}
-    waited = sorted(last[number] - starts[number] for number in range(here))
+    waited = sorted(simulation.first_at.get(number, float("inf")) - starts[number] for number in range(here))
     offered = rates(simulation.per_second(0, HEALED_SECONDS), scale)
     figures.add("pods that restart", round(here * scale))
     figures.add(
@@ -119,12 +118,14 @@ def test_power_returns(figures: Figures, full: bool) -> None:  # noqa: FBT001 - 
     figures.add("of which it lets through", QUOTA, "/s")
     figures.add("half of the pods have credentials after", waited[here // 2], "s", f"{HALF_SECONDS} s")
     figures.add("the last one after", waited[-1], "s", f"{HEALED_SECONDS} s")
+    figures.add("pods without credentials at the end", simulation.empty, bound="0")
     figures.add("pods of other zones that lacked credentials", len(simulation.lacking), bound="0")
 
     assert max(offered) <= OFFERED_SHARE_OF_QUOTA * QUOTA
     assert waited[here // 2] <= HALF_SECONDS
     assert waited[-1] <= HEALED_SECONDS
     assert not simulation.lacking
+    assert 0 == simulation.empty
     assert max(offered[-3:]) < QUOTA  # nobody is throttled any more
 
 

@@ -127,14 +127,24 @@ def test_encoded(case: Case) -> None:
 
 
 @settings(max_examples=50, deadline=None)
-@given(PODS, PODS, st.sampled_from(["native", "classic"]))
+@given(PODS, PODS, st.sampled_from(["native", "classic"]), st.sampled_from(["iptables", "env"]))
 @pytest.mark.claim("S32")
-def test_fragment_is_constant(one: Object, other: Object, mode: str) -> None:
-    """What is added as a whole is the same for every pod of an installation."""
-    parameters = {**PARAMETERS, "sidecarMode": mode}
+def test_containers_and_volumes_are_constant(one: Object, other: Object, mode: str, redirect: str) -> None:
+    """Our containers and volumes are the same for every pod of an installation, whatever its annotations say."""
+    parameters = {**PARAMETERS, "sidecarMode": mode, "redirectMode": redirect}
 
-    def added(pod: Object) -> list[Any]:
-        operations = patch.operations(Facts(pod, parameters))
-        return [o["value"] for o in operations if isinstance(o["value"], dict)]
+    def added(pod: Object, *, second: bool) -> list[Any]:
+        pod["metadata"]["annotations"] |= {
+            names.ANNOTATION_ROLE_ARN: f"arn:aws{'-cn' * second}:iam::123456789012:role/app-{second}",
+            names.ANNOTATION_REGION: "cn-north-1" if second else "eu-west-1",
+            names.ANNOTATION_IMDS_VERSION: "v2" if second else "v1",
+            names.ANNOTATION_APP_REGION: str(second).lower(),
+        }
+        values = [each["value"] for each in patch.operations(Facts(pod, parameters))]
+        return [
+            each for each in values if isinstance(each, dict) and each.get("name") in (*OUR_CONTAINERS, *OUR_VOLUMES)
+        ]
 
-    assert added(one) == added(other)
+    made = added(one, second=False)
+    assert len(made) > 1
+    assert made == added(other, second=True)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from emulator import names
 from emulator.check import trust_policy
 
 ISSUER = "oidc.example.com/clusters/a"
@@ -40,12 +41,31 @@ def test_policy_names_one_service_account(capsys: pytest.CaptureFixture[str]) ->
     assert (status, json.loads(out)) == (0, expected)
 
 
+@pytest.mark.parametrize(
+    ("arn", "role"),
+    [
+        ("arn:aws-cn:iam::123456789012:role/team/app-role", "--role-name app-role --path /team/"),
+        ("arn:aws:iam::123456789012:role/app-role", "--role-name app-role"),
+    ],
+)
+def test_commands_make_the_role_that_is_named(capsys: pytest.CaptureFixture[str], arn: str, role: str) -> None:
+    """The role is made with its path, and the annotation is the ARN that was given."""
+    status, out, _ = run(capsys, "-n", "team-a", "--service-account", "app", "--role-arn", arn)
+
+    assert status == 0
+    assert f"aws iam create-role {role} --assume-role-policy-document '{{" in out
+    assert f"#   annotations: {{{names.ANNOTATION_ROLE_ARN}: {arn}}}" in out
+    assert "ACCOUNT_ID" not in out
+
+
 def test_commands_say_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     """Without an ARN the account is a placeholder that the first line tells one to replace."""
     status, out, _ = run(capsys, "-n", "team-a")
 
     assert status == 0
     assert out.splitlines()[0] == "# Replace ACCOUNT_ID by your account's number (or give --role-arn)."
+    assert "#   annotations: {" + names.ANNOTATION_ROLE_ARN + ": arn:aws:iam::ACCOUNT_ID:role/default}" in out
+    assert f"arn:aws:iam::ACCOUNT_ID:oidc-provider/{ISSUER}" in out
     assert f"--url https://{ISSUER} --client-id-list sts.amazonaws.com" in out
 
 

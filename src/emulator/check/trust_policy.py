@@ -19,7 +19,9 @@ from emulator.check.cluster_client import KubeconfigCluster, Unreadable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ACCOUNT_PLACEHOLDER = "ACCOUNT_ID"
+    from emulator.arn import RoleArn
+
+ACCOUNT, ACCOUNT_PLACEHOLDER = "000000000000", "ACCOUNT_ID"  # no account of AWS has the first
 
 
 def main(arguments: list[str], discover: Callable[[str | None], str] | None = None) -> int:
@@ -30,17 +32,17 @@ def main(arguments: list[str], discover: Callable[[str | None], str] | None = No
     options = _parser().parse_args(arguments)
     try:
         issuer = issuer_host(options.issuer or (discover or _discover)(options.context))
-        partition, account, role = _role(options.role_arn, options.service_account)
+        role = parse_role_arn(options.role_arn or f"arn:aws:iam::{ACCOUNT}:role/{options.service_account}")
     except (ValueError, OSError) as error:
         print(f"imds-emulator trust-policy: {error}", file=sys.stderr)  # noqa: T201
         return 2
     subject = f"system:serviceaccount:{options.namespace}:{options.service_account}"
     policy = trust_policy(
-        issuer=issuer, partition=partition, account=account, subject=subject, audience=options.audience
+        issuer=issuer, partition=role.partition, account=role.account_id, subject=subject, audience=options.audience
     )
     document = json.dumps(policy, indent=2)
-    text = document if options.output == "json" else commands(document, issuer, account, role, options.audience)
-    print(text)  # noqa: T201
+    text = document if options.output == "json" else commands(document, issuer, role, options.audience)
+    print(text if options.role_arn else text.replace(ACCOUNT, ACCOUNT_PLACEHOLDER))  # noqa: T201
     return 0
 
 
@@ -69,20 +71,21 @@ def trust_policy(*, issuer: str, partition: str, account: str, subject: str, aud
     }
 
 
-def commands(document: str, issuer: str, account: str, role: str, audience: str) -> str:
+def commands(document: str, issuer: str, role: RoleArn, audience: str) -> str:
     """Return a shell script, with comments, that registers the issuer and makes the role with `document`."""
+    path = "" if role.path == "/" else f" --path {role.path}"
     lines = [
         "# 1. Once per cluster: tell IAM about the cluster's issuer. AWS must reach its keys over HTTPS.",
         f"aws iam create-open-id-connect-provider --url https://{issuer} --client-id-list {audience}",
         "",
         "# 2. Make the role, with the trust policy that names this service account alone.",
-        f"aws iam create-role --role-name {role} --assume-role-policy-document '{document}'",
+        f"aws iam create-role --role-name {role.name}{path} --assume-role-policy-document '{document}'",
         "",
         "# 3. Label and annotate the pods.",
         f'#   labels:      {{{names.LABEL_ENABLED}: "{names.LABEL_ENABLED_VALUE}"}}',
-        f"#   annotations: {{{names.ANNOTATION_ROLE_ARN}: arn:aws:iam::{account}:role/{role}}}",
+        f"#   annotations: {{{names.ANNOTATION_ROLE_ARN}: {role.text}}}",
     ]
-    if account == ACCOUNT_PLACEHOLDER:
+    if role.account_id == ACCOUNT:
         lines.insert(0, f"# Replace {ACCOUNT_PLACEHOLDER} by your account's number (or give --role-arn).")
     return "\n".join(lines)
 
@@ -97,14 +100,6 @@ def issuer_host(url: str) -> str:
     if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
         raise ValueError(f"issuer {url!r} is no URL that IAM accepts; expected https://HOST[/PATH] without a query")
     return (parts.netloc + parts.path).rstrip("/")
-
-
-def _role(role_arn: str | None, service_account: str) -> tuple[str, str, str]:
-    """Return partition, account and role name: from the ARN, else placeholders to be filled in."""
-    if role_arn is None:
-        return "aws", ACCOUNT_PLACEHOLDER, service_account
-    role = parse_role_arn(role_arn)
-    return role.partition, role.account_id, role.name
 
 
 def _discover(context: str | None) -> str:

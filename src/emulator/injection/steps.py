@@ -51,14 +51,14 @@ PARAMETERS = {
     "appRegion": "true or false: give the app's containers a region, for pods without imds-emulator/app-region",
     "allowedRolesMode": "off, audit or enforce",
     "allowedRoles": "globs on the role ARN, by commas, for namespaces without imds-emulator/allowed-roles",
-    "emulatorCpuRequest": "quantity; empty for none, as the seven below",
-    "emulatorCpuLimit": "",
-    "emulatorMemoryRequest": "",
-    "emulatorMemoryLimit": "",
-    "redirectCpuRequest": "",
-    "redirectCpuLimit": "",
-    "redirectMemoryRequest": "",
-    "redirectMemoryLimit": "",
+    "emulatorCpuRequest": "quantity; empty for none",
+    "emulatorCpuLimit": "likewise",
+    "emulatorMemoryRequest": "likewise",
+    "emulatorMemoryLimit": "likewise",
+    "redirectCpuRequest": "likewise",
+    "redirectCpuLimit": "likewise",
+    "redirectMemoryRequest": "likewise",
+    "redirectMemoryLimit": "likewise",
 }
 
 LONGEST_GRACE_SECONDS = "86400"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator import names
+from emulator.injection.steps import PARAMETERS
 from emulator.settings import DURATION_DEFAULT_SECONDS, DURATION_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS
 from emulator.sidecar import exposition
 from emulator.webhook import metrics as webhook_metrics
@@ -23,6 +24,9 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_REGION}`": "region of the STS endpoint",
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
+    f"annotation `{names.ANNOTATION_END_WITH_APP}`": (
+        "`true` or `false`, before Kubernetes 1.29: does the sidecar end with the app? Default: in Jobs"
+    ),
 }
 NAMESPACE_KEYS = {
     f"annotation `{names.ANNOTATION_ALLOWED_ROLES}`": "globs on the role ARN, by commas, that its pods may name",
@@ -60,6 +64,9 @@ def reference(values_table: str) -> str:
         _metrics(exposition.TABLE),
         "## Metrics of the webhook",
         _metrics(webhook_metrics.TABLE),
+        "## Parameters of the injection",
+        "In the ConfigMap `imds-emulator-parameters`, of chart and kustomize; `inject` takes them by `--set`, too.",
+        _table(("parameter", "meaning"), ((f"`{name}`", meaning) for name, meaning in PARAMETERS.items())),
         "## Values of the chart",
         values_table.rstrip(),
     ]
