@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from emulator import names
-from tests.chart.rendering import CHART, HelmError, template
+from tests.chart.rendering import CHART, HelmError, objects, one, template
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+
+FREE = ("resources", "priorityClassName", "dashboard.labels", "global")  # these may be null: none
 
 REFUSED = {
     "regio=eu-west-1": "at '': additional properties 'regio' not allowed",
@@ -31,7 +36,12 @@ REFUSED = {
     "sts.durationSeconds=899": "at '/sts/durationSeconds': minimum: got 899, want 900",
     "sts.durationSeconds=43201": "at '/sts/durationSeconds': maximum: got 43,201, want 43,200",
     "sts.region=Ireland": "at '/sts/region': 'Ireland' does not match pattern '^$|^[a-z]{2,4}(-[a-z]+)+-[0-9]+$'",
-    "sts.endpoint=http://sts": "at '/sts/endpoint': 'http://sts' does not match pattern '^$|^https://[^\\\\s]+$'",
+    "sts.endpoint=http://sts": (
+        "at '/sts/endpoint': 'http://sts' does not match pattern '^$|^https://[^\\\\s/?#@]+(/[^\\\\s?#]*)?$'"
+    ),
+    "sts=null": "at '': missing property 'sts'",
+    "imds.port=null": "at '/imds': missing property 'port'",
+    "image.repository=null": "at '/image': missing property 'repository'",
     "sidecar.startupSeconds=0": "at '/sidecar/startupSeconds': minimum: got 0, want 1",
     "admission.timeoutSeconds=11": "at '/admission/timeoutSeconds': maximum: got 11, want 10",
     "replicas=0": "at '/replicas': minimum: got 0, want 1",
@@ -67,6 +77,74 @@ def test_values_against_each_other(setting: str, expected: str) -> None:
         template("--set", setting)
 
     assert expected == str(refusal.value).splitlines()[0].split(": ", 2)[2]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("sts.endpoint=https://x?y=1", "sts.endpoint=https://u:p@x/", "sts.endpoint=https://"),
+        *("sts.httpsProxy=https://proxy:3128", "sts.httpsProxy=http://proxy:3128/path", "sts.httpsProxy=http://u@p@x"),
+    ],
+)
+def test_url_that_the_sidecar_would_refuse(setting: str) -> None:
+    """What `serve` refuses as a setting is refused before any pod has it."""
+    with pytest.raises(HelmError, match="does not match pattern"):
+        template("--set", setting)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://proxy:3128", "http://u:p@proxy/", "proxy:3128", "http://[::1]:3128", "proxy"]
+)
+def test_proxy(proxy: str) -> None:
+    """What `serve` takes for a proxy the chart takes."""
+    assert (
+        proxy
+        == one(objects("--set-string", f"sts.httpsProxy={proxy}"), "ConfigMap", "-parameters")["data"]["httpsProxy"]
+    )
+
+
+def test_what_may_be_null(tmp_path: Path) -> None:
+    """A value that is empty by default may be null, which is the same; what has a default is required."""
+    empty, full = nullable(VALUES)
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps(empty))
+    everything = "--set=mode=both,serviceMonitor.enabled=true,podMonitor.enabled=true,prometheusRule.enabled=true"
+
+    assert objects(everything) == objects(everything, f"--values={values}")
+    assert "sts" in full
+    for path in full:
+        *group, key = path.split(".")
+        holder = SCHEMA if not group else resolved(SCHEMA["properties"][group[0]])
+        assert key in holder["required"], path
+
+
+def nullable(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values that are empty by default as null, and the paths of those that are not."""
+    empty: dict[str, Any] = {}
+    full = []
+    for key, value in values.items():
+        if key in FREE:
+            continue
+        if is_empty(value):
+            empty[key] = None
+            continue
+        full.append(key)
+        for inner, each in value.items() if isinstance(value, dict) else ():
+            if is_empty(each):
+                empty.setdefault(key, {})[inner] = None
+            elif f"{key}.{inner}" not in FREE:
+                full.append(f"{key}.{inner}")
+    return empty, full
+
+
+def is_empty(value: Any) -> bool:  # noqa: ANN401 - YAML
+    """Tell whether a default is none at all."""
+    return value in ("", {}, [])
+
+
+def resolved(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part of the schema, or what it refers to."""
+    return at(SCHEMA, part["$ref"].removeprefix("#/")) if "$ref" in part else part
 
 
 def test_objects_are_closed() -> None:

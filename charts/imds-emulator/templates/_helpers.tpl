@@ -21,12 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- $_ := set $own "app.kubernetes.io/version" .Chart.AppVersion }}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .Release.Service }}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") }}
-{{- toYaml (merge $own .Values.commonLabels) }}
+{{- toYaml (merge $own (.Values.commonLabels | default dict)) }}
 {{- end }}
 
 {{/* The selector's labels are merged first: nobody's podLabels change them. */}}
 {{- define "imds-emulator.podLabels" -}}
-{{- toYaml (merge (include "imds-emulator.selectorLabels" . | fromYaml) .Values.podLabels .Values.commonLabels) }}
+{{- $own := include "imds-emulator.selectorLabels" . | fromYaml }}
+{{- toYaml (merge $own (.Values.podLabels | default dict) (.Values.commonLabels | default dict)) }}
 {{- end }}
 
 {{/* Full name of an image; takes `image` (one of the values' images) and `root`. */}}
@@ -54,11 +55,12 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- if .Values.namespaces.excludeRelease }}
 {{- $names = append $names .Release.Namespace | uniq }}
 {{- end }}
-{{- $expressions := .Values.namespaces.selector.matchExpressions | default list }}
+{{- $selector := .Values.namespaces.selector | default dict }}
+{{- $expressions := $selector.matchExpressions | default list }}
 {{- with $names }}
 {{- $expressions = prepend $expressions (dict "key" "kubernetes.io/metadata.name" "operator" "NotIn" "values" .) }}
 {{- end }}
-{{- toYaml (merge (dict "matchExpressions" $expressions) .Values.namespaces.selector) }}
+{{- toYaml (merge (dict "matchExpressions" $expressions) $selector) }}
 {{- end }}
 
 {{- define "imds-emulator.mutatingPolicyApi" -}}
@@ -72,13 +74,21 @@ admissionregistration.k8s.io/v1beta1
 {{- end }}
 {{- end }}
 
-{{/* The parameters as a map in CEL, of which all JSON objects of texts are a part; an API server takes 100000 characters. */}}
+{{/*
+Those parameters that a policy reads, as a map in CEL, of which all JSON objects of texts are a part; takes `root` and the
+`keys`. An API server takes 100000 characters.
+*/}}
 {{- define "imds-emulator.parameters" -}}
-{{- $map := (include (print .Template.BasePath "/configmap.yaml") . | fromYaml).data | toPrettyJson }}
-{{- if gt (len $map) 100000 }}
-{{- fail (printf "allowedRoles.default has %d entries, which with the other parameters are %d characters, and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces" (len .Values.allowedRoles.default) (len $map)) }}
+{{- $data := (include (print .root.Template.BasePath "/configmap.yaml") .root | fromYaml).data }}
+{{- $map := dict }}
+{{- range .keys }}
+{{- $_ := set $map . (get $data .) }}
 {{- end }}
-{{- $map }}
+{{- $text := toPrettyJson $map }}
+{{- if gt (len $text) 100000 }}
+{{- fail (printf "allowedRoles.default has %d entries, which with the other parameters are %d characters, and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces" (len .root.Values.allowedRoles.default) (len $text)) }}
+{{- end }}
+{{- $text }}
 {{- end }}
 
 {{/* A test's objects go when it has succeeded, and before it is run again. */}}

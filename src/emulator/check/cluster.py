@@ -6,6 +6,7 @@ dry run of a labelled pod. Nothing is changed: the pod is created with `dryRun=A
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
 import urllib.error
@@ -14,8 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
+from emulator.arn import SHOWN_LIMIT, parse_role_arn
 from emulator.check.cluster_client import Unreadable
 from emulator.check.findings import Finding, failed, ok, warning
+from emulator.partitions import partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,20 +28,24 @@ if TYPE_CHECKING:
 SELECTOR = "app.kubernetes.io/name=imds-emulator"
 OLDEST = (1, 24)
 NATIVE_SIDECARS = (1, 29)
-PROBE_ROLE = "arn:aws:iam::123456789012:role/imds-emulator-check"
+# Stands in where the user names no role. AWS is never asked for it.
+PLACEHOLDER = parse_role_arn("arn:aws:iam::123456789012:role/imds-emulator-check")
+NOT_ALLOWED = "which this namespace may not use"  # of the refusal by an allow-list, see `injection.rules`
 EXPIRY_WARNING_DAYS = 7
 
 
-def findings(cluster: Cluster, namespace: str, fetch: Callable[[str], bytes] | None = None) -> list[Finding]:
+def findings(
+    cluster: Cluster, namespace: str, role_arn: str = "", fetch: Callable[[str], bytes] | None = None
+) -> list[Finding]:
     """Return what a labelled pod in `namespace` would meet, in the order in which it meets it.
 
-    `fetch`: GET of an https URL from where the user sits; AWS must be able to do the same.
+    `role_arn`: see `dry_run`. `fetch`: GET of an https URL from where the user sits; AWS must be able to do the same.
     """
     found = [api_version(cluster)]
     if found[0].state == "failed":
         return found
     found += admission(cluster)
-    found.append(dry_run(cluster, namespace))
+    found.append(dry_run(cluster, namespace, role_arn))
     found.append(issuer(cluster, fetch or https_get))
     return found
 
@@ -94,7 +101,14 @@ def certificate(entry: dict[str, Any]) -> Finding:
         return failed(subject, "caBundle is empty", "see the webhook's log: it fills caBundle in when it starts")
     from cryptography import x509  # noqa: PLC0415 - an extra, for this command alone
 
-    ends = max(item.not_valid_after_utc for item in x509.load_pem_x509_certificates(base64.b64decode(bundle)))
+    try:
+        ends = max(item.not_valid_after_utc for item in x509.load_pem_x509_certificates(base64.b64decode(bundle)))
+    except ValueError as error:
+        return failed(
+            subject,
+            f"clientConfig.caBundle is {_shown(bundle)}, no certificate in PEM and base64 ({error})",
+            "see what fills it in: in mode `self` restart the webhook, in mode `secret` set certificate.caBundle",
+        )
     days = (ends - datetime.now(UTC)).days
     if days < 0:
         return failed(subject, f"the CA expired on {ends:%Y-%m-%d}", "renew it; in mode `self` restart the webhook")
@@ -126,15 +140,30 @@ def service(cluster: Cluster, entry: dict[str, Any]) -> Finding:
     return ok(subject, f"{ready} ready")
 
 
-def probe_pod() -> dict[str, Any]:
-    """Return a labelled pod, as JSON, that any namespace of an installed cluster injects."""
+def role_arn_argument(text: str) -> str:
+    """Return the role's ARN that the command line gives; argparse shows the message of what is none."""
+    try:
+        return parse_role_arn(text).text
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def probe_pod(role_arn: str = "") -> dict[str, Any]:
+    """Return a labelled pod, as JSON, with this role; else with a placeholder and a region that goes with it.
+
+    It wants no region for its app, so it needs none where the installation has none.
+    """
+    annotations = {names.ANNOTATION_ROLE_ARN: role_arn, names.ANNOTATION_APP_REGION: "false"}
+    if not role_arn:
+        annotations[names.ANNOTATION_ROLE_ARN] = PLACEHOLDER.text
+        annotations[names.ANNOTATION_REGION] = partition(PLACEHOLDER.partition).default_region
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
             "generateName": "imds-emulator-check-",
             "labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE},
-            "annotations": {names.ANNOTATION_ROLE_ARN: PROBE_ROLE},
+            "annotations": annotations,
         },
         "spec": {
             "containers": [
@@ -148,12 +177,18 @@ def probe_pod() -> dict[str, Any]:
     }
 
 
-def dry_run(cluster: Cluster, namespace: str) -> Finding:
-    """Would a labelled pod in `namespace` be admitted and injected?"""
+def dry_run(cluster: Cluster, namespace: str, role_arn: str = "") -> Finding:
+    """Would a labelled pod in `namespace` be admitted and injected, with this role, or with any where none is given?"""
     subject = f"labelled pod in {namespace}"
     try:
-        pod = cluster.create(f"/api/v1/namespaces/{namespace}/pods", probe_pod(), dryRun="All")
+        pod = cluster.create(f"/api/v1/namespaces/{namespace}/pods", probe_pod(role_arn), dryRun="All")
     except Unreadable as error:
+        if NOT_ALLOWED in error.message and not role_arn:
+            return warning(
+                subject,
+                f"admission answers, but its allow-list lacks {PLACEHOLDER.text}, which stands in where no role is given",
+                "to try the injection too, give a role on the list: --role-arn, or for `helm test` test.roleArn",
+            )
         return failed(
             subject, error.message, "the message says what refuses it; `kubectl auth can-i create pods` if Forbidden"
         )
@@ -212,6 +247,10 @@ def https_get(url: str) -> bytes:
     except urllib.error.URLError as error:
         raise OSError(str(error.reason)) from error
     return body
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= SHOWN_LIMIT else text[:SHOWN_LIMIT] + "...")
 
 
 def _key_ids(jwks: Any) -> set[str]:  # noqa: ANN401 - decoded JSON

@@ -33,7 +33,7 @@ def main(arguments: list[str], cluster: Cluster | None = None) -> int:
     if options.what == "pod":
         found = check_pod.findings(reachable, options.namespace, options.name)
     else:
-        found = check_cluster.findings(reachable, options.namespace)
+        found = check_cluster.findings(reachable, options.namespace, options.role_arn)
     print(as_json(found) if options.output == "json" else as_text(found, coloured=sys.stdout.isatty()))  # noqa: T201
     return status(found)
 
@@ -43,6 +43,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", nargs="?", choices=("cluster", "pod"), default="cluster", help="default: %(default)s")
     parser.add_argument("name", nargs="?", help="of the pod")
     parser.add_argument("-n", "--namespace", default="default", help="default: %(default)s")
+    parser.add_argument(
+        "--role-arn",
+        type=check_cluster.role_arn_argument,
+        default="",
+        help="of the labelled pod that is tried; default: one that stands in, which an allow-list may refuse",
+    )
     parser.add_argument("--context", help="context of the kubeconfig")
     parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
     return parser

@@ -62,6 +62,11 @@ def mutation_variables() -> list[Entry]:
     return _needed(mutation())
 
 
+def mutation_parameters() -> list[str]:
+    """Return the parameters that `mutation` and its variables read."""
+    return _parameters(mutation(), *_texts(mutation_variables()))
+
+
 def validations() -> list[Entry]:
     """Return the refusals in order, and last that a labelled pod has come so far without being injected."""
     return [_validation(rule, _fine(rule)) for rule in (*rules.REFUSALS, rules.GUARD)]
@@ -69,7 +74,12 @@ def validations() -> list[Entry]:
 
 def validation_variables() -> list[Entry]:
     """Return the variables that `validations` needs."""
-    return _needed(*(part for entry in validations() for part in entry.values()))
+    return _needed(*_texts(validations()))
+
+
+def validation_parameters() -> list[str]:
+    """Return the parameters that `validations` and its variables read."""
+    return _parameters(*_texts(validations()), *_texts(validation_variables()))
 
 
 def label_warnings() -> list[Entry]:
@@ -79,7 +89,7 @@ def label_warnings() -> list[Entry]:
 
 def label_warning_variables() -> list[Entry]:
     """Return the variables that `label_warnings` needs."""
-    return _needed(*(part for entry in label_warnings() for part in entry.values()))
+    return _needed(*_texts(label_warnings()))
 
 
 def warnings() -> list[Entry]:
@@ -90,7 +100,12 @@ def warnings() -> list[Entry]:
 
 def warning_variables() -> list[Entry]:
     """Return the variables that `warnings` needs."""
-    return _needed(*(part for entry in warnings() for part in entry.values()))
+    return _needed(*_texts(warnings()))
+
+
+def warning_parameters() -> list[str]:
+    """Return the parameters that `warnings` and its variables read."""
+    return _parameters(*_texts(warnings()), *_texts(warning_variables()))
 
 
 # Rules
@@ -126,6 +141,10 @@ def _shown(value: str) -> str:
     return f"strings.quote(size({value}) > {SHOWN_LIMIT} ? {value}.substring(0, {SHOWN_LIMIT}) + '...' : {value})"
 
 
+def _texts(entries: list[Entry]) -> list[str]:
+    return [part for entry in entries for part in entry.values()]
+
+
 def _needed(*expressions: str) -> list[Entry]:
     """Return the variables that expressions name, and those that these name, in an order that the API accepts."""
     available = QUESTIONS | {variable: rule.cel for variable, rule in _RULES.items()}
@@ -136,6 +155,10 @@ def _needed(*expressions: str) -> list[Entry]:
         wanted |= found
         found = _named(*(available[name] for name in found)) - wanted
     return [{"name": name, "expression": cel} for name, cel in available.items() if name in wanted]
+
+
+def _parameters(*expressions: str) -> list[str]:
+    return sorted(set(re.findall(rf"variables\.{PARAMETERS}\.(\w+)", " ".join(expressions))))
 
 
 def _named(*expressions: str) -> set[str]:

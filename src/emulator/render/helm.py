@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from emulator.render.values import to_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _ABSENT = object()
 
@@ -68,7 +68,7 @@ class Helm:
     def joined(self, path: str, attribute: str = "") -> str:
         """Print a list, or one attribute of its items, as one string with commas."""
         if not attribute:
-            return f'{{{{ join "," .Values.{path} | quote }}}}'
+            return f'{{{{ join "," (.Values.{path} | default list) | quote }}}}'
         item = f"{{{{ if $i }}}},{{{{ end }}}}{{{{ .{attribute} }}}}"
         return f'"{{{{ range $i, $_ := .Values.{path} }}}}{item}{{{{ end }}}}"'
 
@@ -76,9 +76,11 @@ class Helm:
         """Print the full name of an image."""
         return f'{{{{ include "imds-emulator.image" (dict "image" .Values.{path} "root" .) | quote }}}}'
 
-    def parameters(self, indent: int) -> str:
-        """Print the map of the parameters in CEL."""
-        return f"|-\n{' ' * indent}{_include('parameters', indent)}"
+    def parameters(self, indent: int, keys: Iterable[str]) -> str:
+        """Print the map of some parameters in CEL."""
+        listed = " ".join(json.dumps(key) for key in keys)
+        include = f'include "imds-emulator.parameters" (dict "root" . "keys" (list {listed}))'
+        return f"|-\n{' ' * indent}{{{{- {include} | nindent {indent} }}}}"
 
     def parameters_apart(self, caller: Callable[[], str]) -> str:  # noqa: ARG002 - as kustomize's
         """Print nothing: policies have the parameters in themselves.

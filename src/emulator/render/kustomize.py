@@ -14,7 +14,7 @@ from emulator import __version__, names
 from emulator.render.values import CHART, to_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _ABSENT = object()
 _SELECTOR = {"app.kubernetes.io/name": names.APP, "app.kubernetes.io/instance": names.APP}
@@ -79,7 +79,7 @@ class Kustomize:
         """Print the full name of an image."""
         return json.dumps(f"{self._get(path)['repository']}:{__version__}")
 
-    def parameters(self, indent: int) -> str:  # noqa: ARG002 - as Helm's
+    def parameters(self, indent: int, keys: Iterable[str]) -> str:  # noqa: ARG002 - as Helm's
         """Print the map of the parameters in CEL."""
         return "params.data"
 
