@@ -24,7 +24,8 @@ HANG_SECONDS = 20  # for one input; most take less than a millisecond, but the m
 RSS_LIMIT_MB = 1024
 SETTLED = 0.2  # of the executions, after which memory must not grow: by then caches and libFuzzer's corpus are full
 PROGRESS_SECONDS = 10
-_PULSE = re.compile(r"#(\d+)\s+\S+\s+cov: (\d+).*?corp: (\d+)/\S+.* rss: (\d+)Mb")
+_PULSE = re.compile(r"#(\d+)\s+\S+\s+cov: (\d+).*?corp: (\d+)/\S+.* rss: \d+Mb")
+_RESIDENT = re.compile(r"VmRSS:\s+(\d+) kB")
 _SLOWEST = re.compile(r"stat::slowest_unit_time_sec:\s+(\d+)")
 _FAILED = re.compile(r"Test unit written to (\S+)")
 
@@ -94,7 +95,7 @@ def run(  # noqa: PLR0913 - what a person may want to choose
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
     ) as process:
-        report, points = _watch(process.stdout or (), target.name, say)
+        report, points = _watch(process.stdout or (), target.name, process.pid, say)
     failed, slowest = _FAILED.search(report), _SLOWEST.search(report)
     return Result(
         executions=points[-1][0] if points else 0,
@@ -108,18 +109,33 @@ def run(  # noqa: PLR0913 - what a person may want to choose
     )
 
 
-def _watch(lines: Iterable[str], name: str, say: Callable[[str], None]) -> tuple[str, list[tuple[int, int, int]]]:
-    """Return what is no progress in libFuzzer's report, and executions, coverage and memory as they went."""
+def _watch(
+    lines: Iterable[str], name: str, pid: int, say: Callable[[str], None]
+) -> tuple[str, list[tuple[int, int, int]]]:
+    """Return what is no progress in libFuzzer's report, and executions, coverage and memory as they went.
+
+    The `rss` that libFuzzer prints is the most that there ever was, which one large input can raise for good.
+    """
     report, points, started, said = "", [], time.monotonic(), 0.0
     for line in lines:
         pulse = _PULSE.match(line)
         if not pulse:
             report += line
             continue
-        done, coverage, inputs, rss = (int(number) for number in pulse.groups())
+        done, coverage, inputs = (int(number) for number in pulse.groups())
+        rss = _resident_mb(pid) or (points[-1][2] if points else 0)
         points.append((done, coverage, rss))
         now = time.monotonic() - started
         if now - said >= PROGRESS_SECONDS:
             said = now
             say(f"{name}: {done:,} executions, {done / now:,.0f}/s, {inputs} inputs, {rss} MB")
     return report, points
+
+
+def _resident_mb(pid: int) -> int:
+    """Return the memory of a process, 0 if it has just ended."""
+    try:
+        found = _RESIDENT.search(Path(f"/proc/{pid}/status").read_text())
+    except FileNotFoundError:
+        return 0
+    return int(found[1]) // 1024 if found else 0
