@@ -106,10 +106,12 @@ def test_helm_test() -> None:
 
     assert ["Pod", "Role", "RoleBinding", "ServiceAccount"] == sorted(item["kind"] for item in found)
     assert ["probe", "admission", "team-a"] == container["args"]
-    assert ["probe", "credentials"] == asking["args"]
-    assert ("True", ROLE) == (
+    assert ["--role-arn", ROLE] == one(with_role, "Pod", "-test")["spec"]["containers"][0]["args"][3:]
+    assert ["probe", "credentials", "--role-arn", ROLE] == asking["args"]
+    assert ("True", ROLE, "false") == (
         metadata["labels"][names.LABEL_ENABLED],
         metadata["annotations"][names.ANNOTATION_ROLE_ARN],
+        metadata["annotations"][names.ANNOTATION_APP_REGION],
     )
     assert {"before-hook-creation,hook-succeeded"} == {
         item["metadata"]["annotations"]["helm.sh/hook-delete-policy"] for item in with_role

@@ -18,6 +18,10 @@ from emulator.check import command as check
 from emulator.check import pod as check_pod
 from emulator.check.cluster_client import Unreadable
 from emulator.check.findings import Finding, as_text, failed, ok
+from emulator.injection import judgement
+from emulator.injection.facts import Facts
+from emulator.injection.rules import WARNINGS
+from tests.pods.cases import PARAMETERS
 
 ARN = "arn:aws:iam::123456789012:role/app-role"
 POD_PATH = "/api/v1/namespaces/team-a/pods/app"
@@ -101,6 +105,54 @@ def test_sts_refusal(code: str) -> None:
     assert found == failed("credentials", f"STS answers {code}", remedy)
 
 
+ROLE = "namespace=team-a pod=app role=" + ARN
+DENIED = f"time=t level=error event=exchange-failed {ROLE} sts_code=AccessDenied credentials=none\n"
+GOT = f"time=t level=info event=credentials {ROLE} expires=t\n"
+EXPIRED = f"time=t level=error event=expired {ROLE}\n"
+STOPPED = f"time=t level=info event=stopped {ROLE}\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "state", "seen"),
+    [
+        (DENIED + STOPPED, "failed", "STS answers AccessDenied"),
+        (GOT + DENIED + STOPPED, "failed", "STS answers AccessDenied"),
+        (DENIED + GOT + STOPPED, "ok", "the emulator got them, as its log says"),
+        (GOT + EXPIRED + STOPPED, "failed", f"not ready: {EXPIRED.strip()}"),
+        ("", "failed", "not ready: no log yet"),
+    ],
+)
+def test_ended_pod(log: str, state: str, seen: str) -> None:
+    """Of a Job that has ended, whose sidecar ended well too, the log says what became of the credentials."""
+    ended = {"ready": False, "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+    cluster = FakeCluster({POD_PATH: injected_pod(**ended), f"{POD_PATH}/log": log})
+    found = check_pod.findings(cluster, "team-a", "app")[-1]
+
+    assert (found.state, found.seen) == (state, seen)
+
+
+def test_emulator_that_failed() -> None:
+    """A wrong setting, with which the emulator ends at once, is named by the emulator's own last word."""
+    ended = {"exitCode": 2, "message": "imds-emulator serve: AWS_REGION='mars' is wrong\n"}
+    pod = injected_pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": ended})
+
+    expected = failed("credentials", "imds-emulator serve: AWS_REGION='mars' is wrong", "mend the setting it names")
+    assert check_pod.emulator(FakeCluster({}), pod) == expected
+
+
+def test_pod_without_node() -> None:
+    """Of a pod that waits for a node nothing has been done yet, whatever its redirect mode."""
+    pod = injected_pod()
+    pod["status"] = {"phase": "Pending"}
+    by_variable = injected_pod()
+    by_variable["spec"]["initContainers"] = [{"name": names.EMULATOR_CONTAINER}]
+    events = "see the events of `kubectl describe pod`"
+
+    assert check_pod.redirect(pod) == failed("redirect", "not started", events)
+    assert check_pod.emulator(FakeCluster({}), pod) == failed("credentials", "not started", events)
+    assert check_pod.redirect(by_variable) == ok("redirect", "env mode, no init container")
+
+
 def test_redirect_that_failed() -> None:
     """The init container's own last word is repeated."""
     pod = injected_pod(ready=False)
@@ -120,6 +172,18 @@ def test_bypass() -> None:
     assert [(line.state, line.subject, line.seen) for line in found] == [
         ("warning", "container app", "sets AWS_EC2_METADATA_DISABLED")
     ]
+
+
+@pytest.mark.parametrize("value", ["true", "True", "false", "FALSE", "", None])
+def test_bypass_as_at_admission(value: str | None) -> None:
+    """The same variables are told of as at admission, for which the value false turns nothing on."""
+    variables = [{"name": name} | ({} if value is None else {"value": value}) for name in check_pod.BYPASSES]
+    pod = injected_pod(ready=True)
+    pod["spec"]["containers"][0]["env"] = variables
+    told = [rule.name for rule in WARNINGS if rule.find(Facts(pod, PARAMETERS))]
+
+    found = [line.seen.removeprefix("sets ") for line in check_pod.bypasses(pod)]
+    assert told == [name.lower().replace("_", "-") for name in found]
 
 
 def ca_bundle(ends: datetime) -> str:
@@ -144,6 +208,79 @@ def test_certificate(days: int, state: str) -> None:
     found = check_cluster.certificate({"name": "w", "clientConfig": {"caBundle": bundle}})
 
     assert found.state == state
+
+
+@pytest.mark.parametrize("bundle", ["Zm9v", "not base64", "é", "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0t"])
+def test_broken_certificate(bundle: str) -> None:
+    """A caBundle that is no certificate is told with its value and what to do, not by a traceback."""
+    found = check_cluster.certificate({"name": "w", "clientConfig": {"caBundle": bundle}})
+
+    assert found.state == "failed"
+    assert found.seen == f"clientConfig.caBundle is {bundle!r}, which is no certificate in PEM, in base64"
+    assert "certificate.caBundle" in found.remedy
+
+
+def installed(**parameters: str) -> FakeCluster:
+    """Return a cluster with the add-on installed so; it admits pods in `team-a`, injected, or refuses them."""
+
+    def admit(pod: dict[str, Any]) -> dict[str, Any]:
+        if refusal := judgement.refusal(Facts(pod, PARAMETERS | parameters)):
+            raise Unreadable(403, f'admission webhook "w" denied the request: {refusal}')
+        return {"spec": {"initContainers": [{"name": names.EMULATOR_CONTAINER}], **pod["spec"]}}
+
+    return FakeCluster({"POST /api/v1/namespaces/team-a/pods": admit})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"region": "eu-west-1"},
+        {"region": "cn-north-1"},
+        {"region": "us-gov-west-1"},
+        {"region": "", "appRegion": "true"},
+        {"allowedRolesMode": "audit", "allowedRoles": ""},
+        {"allowedRolesMode": "enforce", "allowedRoles": "arn:aws:iam::*"},
+    ],
+    ids=str,
+)
+def test_dry_run_on_a_sound_installation(parameters: dict[str, str]) -> None:
+    """Whatever region, partition and list an installation is set to, one that injects is ok."""
+    assert check_cluster.dry_run(installed(**parameters), "team-a").state == "ok"
+
+
+def test_dry_run_of_a_role() -> None:
+    """The role that is given is tried, and nothing is added to it; it needs no region for its app."""
+    role = "arn:aws-cn:iam::123456789012:role/app-role"
+    elsewhere = check_cluster.dry_run(installed(region="eu-west-1"), "team-a", role)
+
+    assert check_cluster.dry_run(installed(region="cn-north-1"), "team-a", role).state == "ok"
+    assert check_cluster.dry_run(installed(region="", appRegion="true"), "team-a", role).state == "ok"
+    assert (elsewhere.state, "is of partition" in elsewhere.seen) == ("failed", True)
+
+
+def test_dry_run_where_roles_are_listed() -> None:
+    """That the list lacks the role that stands in is no failure; that it lacks the role of the user is one."""
+    cluster = installed(allowedRolesMode="enforce", allowedRoles=ARN)
+    stood_in = check_cluster.dry_run(cluster, "team-a")
+    other = check_cluster.dry_run(cluster, "team-a", ARN + "-2")
+
+    assert (stood_in.state, check_cluster.PLACEHOLDER.text in stood_in.seen) == ("warning", True)
+    assert "--role-arn" in stood_in.remedy
+    assert check_cluster.dry_run(cluster, "team-a", ARN).state == "ok"
+    assert (other.state, check_cluster.NOT_ALLOWED in other.seen) == ("failed", True)
+
+
+def test_check_of_a_role(capsys: pytest.CaptureFixture[str]) -> None:
+    """`check` tries the pod with the role that it is given, and takes none that is no role's ARN."""
+    cluster = installed(allowedRolesMode="enforce", allowedRoles=ARN)
+    cluster.answers["/version"] = {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
+    check.main(["-n", "team-a", "--role-arn", ARN], cluster)
+
+    assert "ok       labelled pod in team-a: admitted" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        check.main(["--role-arn", "app-role"], cluster)
+    assert "--role-arn: 'app-role' is not the ARN of an IAM role" in capsys.readouterr().err
 
 
 def test_dry_run_tells_an_uninjected_pod() -> None:

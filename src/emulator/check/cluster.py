@@ -35,7 +35,7 @@ EXPIRY_WARNING_DAYS = 7
 
 
 def findings(
-    cluster: Cluster, namespace: str, role_arn: str = "", fetch: Callable[[str], bytes] | None = None
+    cluster: Cluster, namespace: str, role_arn: str | None = None, fetch: Callable[[str], bytes] | None = None
 ) -> list[Finding]:
     """Return what a labelled pod in `namespace` would meet, in the order in which it meets it.
 
@@ -103,10 +103,10 @@ def certificate(entry: dict[str, Any]) -> Finding:
 
     try:
         ends = max(item.not_valid_after_utc for item in x509.load_pem_x509_certificates(base64.b64decode(bundle)))
-    except ValueError as error:
+    except ValueError:
         return failed(
             subject,
-            f"clientConfig.caBundle is {_shown(bundle)}, no certificate in PEM and base64 ({error})",
+            f"clientConfig.caBundle is {_shown(bundle)}, which is no certificate in PEM, in base64",
             "see what fills it in: in mode `self` restart the webhook, in mode `secret` set certificate.caBundle",
         )
     days = (ends - datetime.now(UTC)).days
@@ -148,14 +148,13 @@ def role_arn_argument(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def probe_pod(role_arn: str = "") -> dict[str, Any]:
+def probe_pod(role_arn: str | None = None) -> dict[str, Any]:
     """Return a labelled pod, as JSON, with this role; else with a placeholder and a region that goes with it.
 
     It wants no region for its app, so it needs none where the installation has none.
     """
-    annotations = {names.ANNOTATION_ROLE_ARN: role_arn, names.ANNOTATION_APP_REGION: "false"}
+    annotations = {names.ANNOTATION_ROLE_ARN: role_arn or PLACEHOLDER.text, names.ANNOTATION_APP_REGION: "false"}
     if not role_arn:
-        annotations[names.ANNOTATION_ROLE_ARN] = PLACEHOLDER.text
         annotations[names.ANNOTATION_REGION] = partition(PLACEHOLDER.partition).default_region
     return {
         "apiVersion": "v1",
@@ -177,7 +176,7 @@ def probe_pod(role_arn: str = "") -> dict[str, Any]:
     }
 
 
-def dry_run(cluster: Cluster, namespace: str, role_arn: str = "") -> Finding:
+def dry_run(cluster: Cluster, namespace: str, role_arn: str | None = None) -> Finding:
     """Would a labelled pod in `namespace` be admitted and injected, with this role, or with any where none is given?"""
     subject = f"labelled pod in {namespace}"
     try:
@@ -186,7 +185,7 @@ def dry_run(cluster: Cluster, namespace: str, role_arn: str = "") -> Finding:
         if NOT_ALLOWED in error.message and not role_arn:
             return warning(
                 subject,
-                f"admission answers, but its allow-list lacks {PLACEHOLDER.text}, which stands in where no role is given",
+                f"admission answers, but does not allow {PLACEHOLDER.text}, which stands in where no role is given",
                 "to try the injection too, give a role on the list: --role-arn, or for `helm test` test.roleArn",
             )
         return failed(

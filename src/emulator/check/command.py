@@ -46,7 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--role-arn",
         type=check_cluster.role_arn_argument,
-        default="",
         help="of the labelled pod that is tried; default: one that stands in, which an allow-list may refuse",
     )
     parser.add_argument("--context", help="context of the kubeconfig")

@@ -90,9 +90,9 @@ def injected(pod: dict[str, Any]) -> Finding:
 
 def redirect(pod: dict[str, Any]) -> Finding:
     """Has the init container set its rules?"""
-    status = _status(pod, names.REDIRECT_CONTAINER)
-    if status is None:
+    if names.REDIRECT_CONTAINER not in {container["name"] for container in _containers(pod)}:
         return ok("redirect", "env mode, no init container")
+    status = _status(pod, names.REDIRECT_CONTAINER)
     state = status.get("state") or {}
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
     if ended and ended["exitCode"] == 0:
@@ -109,17 +109,17 @@ def redirect(pod: dict[str, Any]) -> Finding:
 
 
 def emulator(cluster: Cluster, pod: dict[str, Any]) -> Finding:
-    """Is the emulator ready, and if not, what did STS answer?"""
-    status = _status(pod, names.EMULATOR_CONTAINER) or {}
+    """Is the emulator ready, and if not, or if it has ended with its pod, what did STS answer?"""
+    status = _status(pod, names.EMULATOR_CONTAINER)
     if status.get("ready"):
         return ok("credentials", "the emulator is ready: it holds unexpired credentials")
     state = status.get("state") or {}
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
-    if ended and "running" not in state:
+    if ended and ended["exitCode"] != 0 and "running" not in state:
         return failed(
             "credentials", (ended.get("message") or ended.get("reason") or "ended").strip(), "mend the setting it names"
         )
-    if "running" not in state:
+    if not ended and "running" not in state:
         return failed("credentials", _waiting(state), "see the events of `kubectl describe pod`")
     metadata = pod["metadata"]
     try:
@@ -136,7 +136,10 @@ def emulator(cluster: Cluster, pod: dict[str, Any]) -> Finding:
 
 
 def bypasses(pod: dict[str, Any]) -> list[Finding]:
-    """Return a warning for each container whose variables make its SDK pass the metadata service by."""
+    """Return a warning for each variable that makes its container's SDK pass the metadata service by.
+
+    As at admission (`injection.rules`), the value "false" turns nothing on.
+    """
     return [
         warning(
             f"container {container['name']}",
@@ -146,17 +149,21 @@ def bypasses(pod: dict[str, Any]) -> list[Finding]:
         for container in _containers(pod)
         if container["name"] not in {names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER}
         for variable in container.get("env") or []
-        if variable["name"] in BYPASSES
+        if variable["name"] in BYPASSES and str(variable.get("value")).lower() != "false"
     ]
 
 
 def _sts_answer(log: str, namespace: str, account: str) -> Finding:
-    """Return what the last line of the log that names an STS code means."""
-    for line in reversed(log.splitlines()):
+    """Return what the log says last of credentials, or what the last line that names an STS code means."""
+    _, got, after = log.rpartition(" event=credentials ")
+    lines = [line for line in after.splitlines() if " event=stopped " not in line]
+    for line in reversed(lines):
         for code, remedy in STS_REMEDIES.items():
             if code in line:
                 return failed("credentials", f"STS answers {code}", remedy.format(namespace=namespace, account=account))
-    last = (log.strip().splitlines() or ["no log yet"])[-1]
+    if got and " event=expired " not in after:
+        return ok("credentials", "the emulator got them, as its log says")
+    last = (lines or ["no log yet"])[-1]
     return failed("credentials", f"not ready: {last}", "STS can't be reached: see DNS, egress rules and proxy settings")
 
 
@@ -164,10 +171,11 @@ def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
     return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
 
 
-def _status(pod: dict[str, Any], container: str) -> dict[str, Any] | None:
+def _status(pod: dict[str, Any], container: str) -> dict[str, Any]:
+    """Return the container's status; an empty one for a pod that has no node yet."""
     status = pod.get("status") or {}
     statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    return next((entry for entry in statuses if entry["name"] == container), None)
+    return next((entry for entry in statuses if entry["name"] == container), {})
 
 
 def _waiting(state: dict[str, Any]) -> str:
