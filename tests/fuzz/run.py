@@ -116,7 +116,8 @@ def _watch(
 
     The `rss` that libFuzzer prints is the most that there ever was, which one large input can raise for good.
     """
-    report, points, started, said = "", [], time.monotonic(), 0.0
+    points: list[tuple[int, int, int]] = []
+    report, started, said = "", time.monotonic(), 0.0
     for line in lines:
         pulse = _PULSE.match(line)
         if not pulse:

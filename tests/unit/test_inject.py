@@ -15,6 +15,7 @@ import yaml
 
 from emulator import names
 from emulator.inject import command as inject
+from emulator.injection.recognition import OUR_VOLUMES
 from emulator.injection.steps import PARAMETERS as KEYS
 from tests.pods.cases import DIRECTORY, PARAMETERS, Case, cases, recorded
 
@@ -154,6 +155,35 @@ def test_numbers_and_times_stay_as_written(injected: Any, written: str) -> None:
     """Readers differ in what a number is, YAML 1.1 and 1.2 first of all: its text goes on as it came."""
     line = f"value: {written}\n"
     assert line in injected(f"{DEPLOYMENT}{line}").splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("value", ["false", "&no false"])
+def test_booleans_are_kept(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str) -> None:
+    """A boolean is what it is, an anchor before it or not."""
+    own = f"    spec:\n      shareProcessNamespace: {value}\n"
+    job = DEPLOYMENT.replace("Deployment", "Job").replace("    spec:\n", own)
+    status, output, _ = run(monkeypatch, capsys, "-f", "-", "--set", "sidecarMode=classic", stdin=job)
+
+    assert status == 0
+    assert yaml.safe_load(output)["spec"]["template"]["spec"]["shareProcessNamespace"] is False
+
+
+@pytest.mark.parametrize("merged", ["*own", "[*own, *others]"])
+def test_merge_keys(injected: Any, merged: str) -> None:  # noqa: ANN401 - a function
+    """A pod whose fields come from a merge key is injected; the map that it took them from stays as it was."""
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": yaml.safe_load(DEPLOYMENT)["spec"]["template"]["metadata"],
+        "spec": {"containers": [{"name": "app", "image": "app:1"}]},
+    }
+    shared = "own: &own {restartPolicy: Always, volumes: [{name: a}]}\nothers: &others {hostname: h}\n"
+    text = f"{shared}{yaml.safe_dump(pod, sort_keys=False)}  <<: {merged}\n"
+    output = yaml.safe_load(injected(text))
+
+    assert yaml.safe_load(shared) == {key: output[key] for key in ("own", "others")}
+    assert output["spec"]["restartPolicy"] == "Always"
+    assert [each["name"] for each in output["spec"]["volumes"]] == ["a", *OUR_VOLUMES]
 
 
 def test_again(injected: Any) -> None:  # noqa: ANN401 - a function
@@ -392,6 +422,11 @@ def test_wrong_call(
         ("- name: fetch", "- nam: fetch", "spec.initContainers[0] has no name that is a text"),
         ("        - name: keys\n", "        - keys\n", "spec.volumes[0] has no name that is a text"),
         ("          env:\n", "          env:\n            - A=B\n", "spec.containers[0].env is no list of maps"),
+        (
+            "      containers:\n",
+            "      hostNetwork: no\n      containers:\n",
+            "spec.hostNetwork is no boolean: write true",
+        ),
         ("      containers:\n", "      imagePullSecrets: reg\n      containers:\n", "spec.imagePullSecrets is no list"),
     ],
 )

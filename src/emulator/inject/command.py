@@ -97,10 +97,10 @@ def _inject_pod(document: Document, place: Place, title: str, parameters: Mappin
 
     if place.label is not True and place.label != names.LABEL_ENABLED_VALUE:
         return
-    if fault := shape_fault(place.pod):
+    pod = plain(place.pod)
+    if fault := shape_fault(pod):
         report.refused.append(f"{title}: {fault}")
         return
-    pod = plain(place.pod)
     if MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {}):
         return
     if place.is_job:

@@ -12,11 +12,13 @@ import io
 import json
 import re
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import yaml
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from emulator.inject.scalars import keep_written
@@ -63,6 +65,7 @@ class Document:
         self.content = json.loads(self._body) if self._is_json else self._load()
         if fault := _fault(self.content):
             raise ValueError(f"document {number} {fault}")
+        self._shared = _shared(self.content)
 
     def _load(self) -> Any:  # noqa: ANN401 - anything that YAML has
         try:
@@ -82,8 +85,9 @@ class Document:
         target = within
         for part in parents:
             key: Any = int(part) if isinstance(target, list) else part
-            if self._is_shared(target[key]):
+            if id(target[key]) in self._shared:
                 target[key] = _without_anchors(copy.deepcopy(target[key]))
+                self._shared = _shared(self.content)
             target = target[key]
         if not isinstance(target, list):
             target[last] = _node(value)
@@ -116,14 +120,12 @@ class Document:
             made.encode()
             again = Document(self.number, self._marker + made)
             # Nor is there any way to tell an API server of a number that is none, such as 1e999.
-            said, meant = (json.dumps(plain(content), allow_nan=False) for content in (again.content, self.content))
+            said, meant = (
+                json.dumps(plain(content), allow_nan=False, sort_keys=True) for content in (again.content, self.content)
+            )
         except ValueError:
             return False
         return said == meant
-
-    def _is_shared(self, node: Any) -> bool:  # noqa: ANN401 - anything that YAML has
-        """Tell whether a list or a map is at more than one place, by an alias or a merge key."""
-        return isinstance(node, list | dict) and sum(found is node for found in _nodes(self.content)) > 1
 
 
 def documents(text: str, word: str = "") -> list[Document]:
@@ -139,6 +141,8 @@ def plain(node: Any) -> Any:  # noqa: ANN401 - anything that YAML has
         return {str(key): plain(value) for key, value in node.items()}
     if isinstance(node, list):
         return [plain(item) for item in node]
+    if isinstance(node, ScalarBoolean):
+        return bool(node)
     for kind in (bool, int, float, str):
         if isinstance(node, kind):
             return kind(node)
@@ -154,6 +158,12 @@ def _node(value: Any) -> Any:  # noqa: ANN401 - any JSON
     if isinstance(value, str) and _AMBIGUOUS.fullmatch(value):
         return DoubleQuotedScalarString(value)
     return value
+
+
+def _shared(content: Any) -> set[int]:  # noqa: ANN401 - anything that YAML has
+    """Return the ids of lists and maps that are at more than one place, by an alias or a merge key."""
+    places = Counter(id(node) for node in _nodes(content) if isinstance(node, list | dict))
+    return {node for node, count in places.items() if count > 1}
 
 
 def _nodes(node: Any) -> Iterator[Any]:  # noqa: ANN401 - anything that YAML has

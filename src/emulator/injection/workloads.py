@@ -31,7 +31,11 @@ SHAPES = (
     (("spec", "initContainers"), list),
     (("spec", "volumes"), list),
     (("spec", "imagePullSecrets"), list),
+    (("spec", "hostNetwork"), bool),
+    (("spec", "hostPID"), bool),
+    (("spec", "shareProcessNamespace"), bool),
 )
+KINDS = {dict: "map", list: "list", bool: "boolean: write true or false"}
 NAMED = ("containers", "initContainers", "volumes")
 LISTS_OF_CONTAINER = ("env", "ports", "volumeMounts")
 
@@ -77,7 +81,7 @@ def shape_fault(pod: Object) -> str:
     for path, kind in SHAPES:
         value = at(pod, *path)
         if not isinstance(value, kind) and (value is not None or path == ("spec",)):
-            return f"{'.'.join(path)} is no {'list' if kind is list else 'map'}"
+            return f"{'.'.join(path)} is no {KINDS[kind]}"
     for texts in ("labels", "annotations"):
         for key, value in (at(pod, "metadata", texts) or {}).items():
             if not isinstance(value, str):
