@@ -104,7 +104,8 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     settings.region = _region(environ, role)
     settings.sts_url = _sts_url(environ, role, settings.region)
     settings.ca_bundle = text(environ, names.ENV_CA_BUNDLE)
-    settings.https_proxy = _https_proxy(environ)
+    # Like curl and botocore, which read the lower-case name too.
+    settings.https_proxy = proxy(environ, names.ENV_HTTPS_PROXY) or proxy(environ, names.ENV_HTTPS_PROXY.lower())
     settings.no_proxy = text(environ, names.ENV_NO_PROXY) or text(environ, names.ENV_NO_PROXY.lower())
     settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
     settings.health_port = integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS)
@@ -207,14 +208,8 @@ def _region(environ: "Mapping[str, str]", role: RoleArn) -> str:
 
 def _sts_url(environ: "Mapping[str, str]", role: RoleArn, region: str) -> str:
     fips = boolean(environ, names.ENV_USE_FIPS)
-    url = text(environ, names.ENV_STS_ENDPOINT)
-    if not url:
-        return f"https://{partition(role.partition).sts_host(region, fips=fips)}"
-    scheme, _, rest = url.partition("://")
-    authority = rest.partition("/")[0]
-    if scheme.lower() != "https" or not _is_authority(authority) or not _is_plain(rest) or set(rest) & set("?#"):
-        raise wrong(names.ENV_STS_ENDPOINT, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
-    return url
+    given = endpoint(environ, names.ENV_STS_ENDPOINT)
+    return given or f"https://{partition(role.partition).sts_host(region, fips=fips)}"
 
 
 def _root_certificates(environ: "Mapping[str, str]", role: RoleArn) -> str:
@@ -223,10 +218,20 @@ def _root_certificates(environ: "Mapping[str, str]", role: RoleArn) -> str:
     return choice(environ, names.ENV_ROOT_CERTIFICATES, "aws" if own else "system", names.ROOT_CERTIFICATES)
 
 
-def _https_proxy(environ: "Mapping[str, str]") -> str:
-    """Return the proxy's URL; like curl and botocore the lower-case name is read too."""
-    name = names.ENV_HTTPS_PROXY
-    value = text(environ, name) or text(environ, name.lower())
+def endpoint(environ: "Mapping[str, str]", name: str) -> str:
+    """Return a URL in place of STS' own, "" if there is none; raises SettingsError."""
+    url = text(environ, name)
+    scheme, _, rest = url.partition("://")
+    authority = rest.partition("/")[0]
+    is_right = scheme.lower() == "https" and _is_authority(authority) and _is_plain(rest) and not set(rest) & set("?#")
+    if url and not is_right:
+        raise wrong(name, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
+    return url
+
+
+def proxy(environ: "Mapping[str, str]", name: str) -> str:
+    """Return the URL of a proxy, "" if there is none; raises SettingsError."""
+    value = text(environ, name)
     scheme, separator, rest = value.rpartition("://")
     authority = rest.rstrip("/").rpartition("@")[2]
     if value and (scheme.lower() not in ("", "http") or (separator and not scheme) or not _is_authority(authority)):

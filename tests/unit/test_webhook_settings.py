@@ -131,6 +131,17 @@ def test_parameters(tmp_path: Path) -> None:
         ("useFipsEndpoint", "yes", "useFipsEndpoint='yes' is wrong: give one of true, false"),
         ("allowedRolesMode", "on", "allowedRolesMode='on' is wrong: give one of off, audit, enforce"),
         ("allowedRolesMode", "enforce\n", "allowedRolesMode='enforce\\n' is wrong: remove the white space around it"),
+        ("healthPort", "16925", "healthPort='16925' is wrong: it is port too; give each its own"),
+        (
+            "stsEndpoint",
+            "http://sts",
+            "='http://sts' is wrong: give https://HOST[:PORT][/PATH]; the token goes over TLS only",
+        ),
+        (
+            "httpsProxy",
+            "https://u:p@proxy",
+            "httpsProxy is wrong: give http://[USER:PASSWORD@]HOST[:PORT], a proxy that knows CONNECT",
+        ),
         ("emulatorImage", " ", "emulatorImage is not set: set it in the ConfigMap"),
     ],
 )

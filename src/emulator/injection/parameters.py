@@ -16,7 +16,9 @@ from emulator.settings import (
     STARTUP_SECONDS,
     SettingsError,
     choice,
+    endpoint,
     integer,
+    proxy,
     required,
     wrong,
 )
@@ -74,6 +76,11 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
         choice(parameters, key, "", choices)
+    # What `serve` would refuse when the pod has been made.
+    endpoint(parameters, "stsEndpoint")
+    proxy(parameters, "httpsProxy")
+    if parameters["port"] == parameters["healthPort"]:
+        raise wrong("healthPort", parameters["port"], "it is port too; give each its own")
 
 
 def _error(directory: Path, message: str) -> SettingsError:
