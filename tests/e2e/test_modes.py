@@ -27,15 +27,27 @@ def as_before(chart: Release) -> Iterator[None]:
     chart.install(VALUES)
 
 
-def test_helm_test(team: Team, chart: Release) -> None:
+@pytest.mark.parametrize(
+    "changes", [{}, {"imds": {"version": "v2"}, "redirect": {"mode": "env"}}], ids=["default", "v2-env"]
+)
+def test_helm_test(team: Team, chart: Release, changes: dict[str, Any]) -> None:
     """`helm test` proves an admission and, where a role is given, an exchange with STS."""
     endpoint = f"https://{cluster_sts.NAME}.{team.sts.namespace}.svc"
-    values = {**VALUES, "sts": {**VALUES["sts"], "endpoint": endpoint}}
+    values = {**VALUES, "sts": {**VALUES["sts"], "endpoint": endpoint}, **changes}
     chart.install({**values, "test": {"namespace": team.namespace, "roleArn": APP_ROLE}})
+    session = f"{team.namespace}.{chart.name}-test-credentials"
+    before = team.sts.calls(APP_ROLE, session)
     # Two pods, and what the first one needs: a service account, a role and its binding.
     assert 5 == chart.test().count("Phase:          Succeeded")
-    (call,) = [call for call in team.sts.calls(APP_ROLE) if f"{chart.name}-test-credentials" in call["sessionName"]]
+    (call,) = team.sts.calls(APP_ROLE, session)[len(before) :]
     assert f"system:serviceaccount:{team.namespace}:default" == call["subject"]
+
+
+def test_helm_test_of_an_allow_list(team: Team, chart: Release) -> None:
+    """Where only roles of a list are let in, `helm test` passes with a role that stands in and is not on it."""
+    values = {**VALUES, "allowedRoles": {"mode": "enforce", "default": [APP_ROLE]}}
+    chart.install({**values, "test": {"namespace": team.namespace}})
+    assert 4 == chart.test().count("Phase:          Succeeded")
 
 
 @pytest.mark.parametrize(
