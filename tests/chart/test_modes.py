@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ruamel.yaml import YAML
 
 from emulator import names
 from emulator.injection import cel, cel_text
-from tests.chart.rendering import CHART, HelmError, objects, one, template, webhook
+from tests.chart.rendering import CHART, HelmError, objects, one, template, values_file, webhook
 
 GOLDEN = Path(__file__).parent / "golden"
 SOURCES = CHART.parents[1] / "src" / "emulator"
@@ -205,6 +206,32 @@ def test_cel_arrives_unchanged() -> None:
         beside_webhook["validations"],
     )
     assert [cel.match_conditions()] * 3 == [spec["matchConditions"] for spec in (policy, guard, advice)]
+
+
+def test_no_key_is_written_twice(tmp_path: Path) -> None:
+    """A label or annotation of the operator's takes the place of one that the chart writes: YAML has a key once."""
+    values = values_file(
+        tmp_path,
+        """
+        mode: both
+        commonLabels: {release: a, team: infra}
+        admission: {annotations: {argocd.argoproj.io/sync-wave: "-5"}}
+        podAnnotations: {kubectl.kubernetes.io/default-container: other}
+        serviceMonitor: {enabled: true, labels: {release: b}}
+        podMonitor: {enabled: true, labels: {release: b}}
+        prometheusRule: {enabled: true, labels: {release: b}}
+        dashboard: {enabled: true, labels: {release: b}}
+        """,
+    )
+
+    found = [item for item in YAML(typ="safe", pure=True).load_all(template("--skip-tests", values)) if item]
+
+    watched = [item["metadata"]["labels"] for item in found if item["kind"] in ("ServiceMonitor", "PodMonitor")]
+    assert [("b", "infra")] * 2 == [(labels["release"], labels["team"]) for labels in watched]
+    configuration = one(found, "MutatingWebhookConfiguration")["metadata"]["annotations"]
+    assert "-5" == configuration["argocd.argoproj.io/sync-wave"]
+    pods = one(found, "Deployment")["spec"]["template"]["metadata"]["annotations"]
+    assert "other" == pods["kubectl.kubernetes.io/default-container"]
 
 
 def test_nothing_to_watch_by_default() -> None:

@@ -33,9 +33,17 @@ class Helm:
         """Return word -> string or function."""
         return {word: getattr(self, word) for word in dir(self) if not word.startswith("_") and word != "words"}
 
-    def labels(self, indent: int) -> str:
-        """Print the labels of an object."""
-        return _include("labels", indent)
+    def labels(self, indent: int, more: str = "") -> str:
+        """Print the labels of an object, with those of the map at `more`, which win."""
+        if not more:
+            return _include("labels", indent)
+        ours = '(include "imds-emulator.labels" . | fromYaml)'
+        return f"{{{{- toYaml (mergeOverwrite {ours} (.Values.{more} | default dict)) | nindent {indent} }}}}"
+
+    def with_defaults(self, path: str, indent: int, defaults: dict[str, str]) -> str:
+        """Print the map at `path`, and what of `defaults` is not in it."""
+        ours = " ".join(json.dumps(word) for pair in defaults.items() for word in pair)
+        return f"{{{{- toYaml (mergeOverwrite (dict {ours}) (.Values.{path} | default dict)) | nindent {indent} }}}}"
 
     def selector_labels(self, indent: int) -> str:
         """Print the labels that select the webhook's pods."""

@@ -38,9 +38,13 @@ class Kustomize:
         """Return word -> string or function."""
         return {word: getattr(self, word) for word in dir(self) if not word.startswith("_") and word != "words"}
 
-    def labels(self, indent: int) -> str:
-        """Print the labels of an object."""
-        return to_yaml(_LABELS, indent)
+    def labels(self, indent: int, more: str = "") -> str:
+        """Print the labels of an object, with those of the map at `more`, which win."""
+        return to_yaml({**_LABELS, **(self._get(more) if more else {})}, indent)
+
+    def with_defaults(self, path: str, indent: int, defaults: dict[str, str]) -> str:
+        """Print the map at `path`, and what of `defaults` is not in it."""
+        return to_yaml({**defaults, **self._get(path)}, indent)
 
     def selector_labels(self, indent: int) -> str:
         """Print the labels that select the webhook's pods."""
