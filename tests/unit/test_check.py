@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -16,12 +18,15 @@ from emulator import names
 from emulator.check import cluster as check_cluster
 from emulator.check import command as check
 from emulator.check import pod as check_pod
-from emulator.check.cluster_client import Unreadable
+from emulator.check.cluster_client import KubeconfigCluster, Unreadable
 from emulator.check.findings import Finding, as_text, failed, ok
 from emulator.injection import judgement
 from emulator.injection.facts import Facts
 from emulator.injection.rules import WARNINGS
 from tests.pods.cases import PARAMETERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ARN = "arn:aws:iam::123456789012:role/app-role"
 POD_PATH = "/api/v1/namespaces/team-a/pods/app"
@@ -341,6 +346,47 @@ def test_nothing_installed() -> None:
     cluster = FakeCluster({f"{GROUP}/v1/mutatingwebhookconfigurations": {"items": []}})
 
     assert [found.state for found in check_cluster.admission(cluster)] == ["failed"]
+
+
+class Keys(BaseHTTPRequestHandler):
+    """An API server that has no API groups, and the cluster's keys for those who take what they are.
+
+    Source: Kubernetes, "Service account issuer discovery"; RFC 7517 section 8.5.
+    """
+
+    def do_GET(self) -> None:
+        """Answer in JSON, or 406."""
+        keys = self.path.startswith("/openid/v1/jwks")
+        taken = not keys or "*/*" in self.headers["Accept"] or "application/jwk-set+json" in self.headers["Accept"]
+        self.send_response(200 if taken else 406)
+        self.send_header("Content-Type", "application/jwk-set+json" if keys else "application/json")
+        self.end_headers()
+        self.wfile.write(b'{"keys": []}' if keys else b'{"kind": "APIGroupList", "groups": [], "versions": []}')
+
+    def log_message(self, *_: object) -> None:
+        """Keep quiet."""
+
+
+def test_keys_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By a kubeconfig the cluster's keys are read, which are not of the media type of all other answers."""
+    server = HTTPServer(("127.0.0.1", 0), Keys)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+    address = {"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.server_port}"}}
+    config = {
+        "clusters": [address],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [context],
+        "current-context": "c",
+    }
+    (tmp_path / "config").write_text(json.dumps(config))
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))  # where the package keeps what it has discovered
+    try:
+        assert KubeconfigCluster(None).get("/openid/v1/jwks") == {"keys": []}
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_text_has_colour_only_when_asked() -> None:

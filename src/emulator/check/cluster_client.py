@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
+# Not all is plain JSON: keys are application/jwk-set+json, a log is text.
+ACCEPT = "application/json, */*"
+
 
 class Unreadable(Exception):  # noqa: N818 - it is an answer as much as an error
     """The API server gave no answer, or another than 2xx: `status` (0 without an answer) and `message`."""
@@ -55,7 +58,14 @@ class KubeconfigCluster:
 
     def _request(self, method: str, path: str, body: dict[str, Any] | None, query: dict[str, str]) -> Any:  # noqa: ANN401
         try:
-            answer = self._client.request(method, path, body=body, query_params=list(query.items()), serialize=False)
+            answer = self._client.request(
+                method,
+                path,
+                body=body,
+                query_params=list(query.items()),
+                header_params={"Accept": ACCEPT},
+                serialize=False,
+            )
         except Exception as error:
             status = getattr(error, "status", None) or 0
             raise Unreadable(status, _status_message(error)) from error
