@@ -192,6 +192,14 @@ def test_again(injected: Any) -> None:  # noqa: ANN401 - a function
     assert once == injected(once)
 
 
+def test_redirect_of_one_installation_passes_another(injected: Any) -> None:  # noqa: ANN401 - a function
+    """A pod that was injected for redirect `env` says so, and passes where the default is another."""
+    once = injected(DEPLOYMENT, "--set", "redirectMode=env")
+    template = yaml.safe_load(once)["spec"]["template"]
+    assert template["metadata"]["annotations"][names.ANNOTATION_REDIRECT] == "env"
+    assert once == injected(once)
+
+
 @pytest.mark.parametrize(
     "kind",
     ["StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "Rollout", "CronJob", "PodTemplate"],

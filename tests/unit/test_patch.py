@@ -67,7 +67,8 @@ def without_ours(pod: Object) -> Object:
     """Return the pod without all that an injection may add; lists that it may make come last, and never are null."""
     pod = copy.deepcopy(pod)
     spec = pod["spec"]
-    pod["metadata"]["annotations"].pop("kubectl.kubernetes.io/default-container", None)
+    for added in ("kubectl.kubernetes.io/default-container", names.ANNOTATION_REDIRECT):
+        pod["metadata"]["annotations"].pop(added, None)
     lists = {
         field: spec.pop(field, None) or [] for field in ("initContainers", "containers", "volumes", "imagePullSecrets")
     }

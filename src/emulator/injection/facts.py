@@ -74,6 +74,16 @@ class Facts(Pod):
         """Are the app's containers to be told by a variable?"""
         return self.redirect_mode == "env"
 
+    # With a role ARN there are annotations, to which one can be added.
+    @fact(
+        f"variables.env && !({text(names.ANNOTATION_REDIRECT)} in variables.annotations)"
+        f" && {text(names.ANNOTATION_ROLE_ARN)} in variables.annotations"
+    )
+    def env_by_installation(self) -> bool:
+        """Is it the installation alone that wants the variable?"""
+        said = names.ANNOTATION_REDIRECT in self.annotations
+        return self.env and not said and names.ANNOTATION_ROLE_ARN in self.annotations
+
     @fact(annotation_or(names.ANNOTATION_APP_REGION, "appRegion") + " == 'true'")
     def app_region(self) -> bool:
         """Do the app's containers get a region?"""

@@ -233,6 +233,12 @@ STEPS = (
         Fact("first_container"),
         ("injectable", "classic", "no_default_container"),
     ),
+    # So that the pod is complete for every installation, whatever its own redirect is.
+    Add(
+        "/metadata/annotations/" + names.ANNOTATION_REDIRECT.replace("/", "~1"),
+        "env",
+        ("injectable", "env_by_installation"),
+    ),
     Ensure("/spec/containers", ("injectable", "classic")),  # a pod without any is refused only after admission
     Add("/spec/containers/0", Part("emulator"), ("injectable", "classic")),
     Add("/spec/shareProcessNamespace", value=True, when=("injectable", "ends_with_app")),
