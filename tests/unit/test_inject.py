@@ -303,7 +303,12 @@ def test_unreadable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    "text", [json.dumps(yaml.safe_load(DEPLOYMENT))[:-1] + ', "x": 1e999}', f"{DEPLOYMENT}x: 1e999\n"]
+    "text",
+    [
+        json.dumps(yaml.safe_load(DEPLOYMENT))[:-1] + ', "x": 1e999}',
+        f"{DEPLOYMENT}x: 1e999\n",
+        f"{DEPLOYMENT}x: {{&name: a, b: c}}\n",  # an anchor `name:` to some readers
+    ],
 )
 def test_unwritable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str) -> None:
     """A document that would not be the same when written again is refused."""

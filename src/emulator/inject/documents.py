@@ -102,7 +102,8 @@ class Document:
         if not self._is_changed:
             return self._text
         made = json.dumps(self.content, indent=2, ensure_ascii=False) + "\n" if self._is_json else self._dump()
-        if not self._says_the_same(made):
+        # kubectl reads as libyaml does, which has another idea of anchors, say.
+        if not self._says_the_same(made) or (_is_yaml(self._body) and not _is_yaml(made)):
             raise ValueError(f"document {self.number} can't be written anew: give it without tags or odd comments")
         return self._marker + made.replace("\n", self._line_end)
 
