@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from emulator import names
+from emulator.settings import SettingsError, endpoint, proxy
 from tests.chart.rendering import CHART, HelmError, objects, one, template
 
 if TYPE_CHECKING:
@@ -83,24 +84,27 @@ def test_values_against_each_other(setting: str, expected: str) -> None:
     "setting",
     [
         *("sts.endpoint=https://x?y=1", "sts.endpoint=https://u:p@x/", "sts.endpoint=https://"),
-        *("sts.httpsProxy=https://proxy:3128", "sts.httpsProxy=http://proxy:3128/path", "sts.httpsProxy=http://u@p@x"),
+        *("sts.httpsProxy=https://proxy:3128", "sts.httpsProxy=http://proxy:3128/path", "sts.httpsProxy=socks5://p"),
     ],
 )
 def test_url_that_the_sidecar_would_refuse(setting: str) -> None:
     """What `serve` refuses as a setting is refused before any pod has it."""
+    key, _, value = setting.partition("=")
+    with pytest.raises(SettingsError):
+        (endpoint if key == "sts.endpoint" else proxy)({key: value}, key)
     with pytest.raises(HelmError, match="does not match pattern"):
         template("--set", setting)
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://proxy:3128", "http://u:p@proxy/", "proxy:3128", "http://[::1]:3128", "proxy"]
+    "value", ["http://proxy:3128", "http://u:p@w/d@proxy/", "proxy:3128", "http://[::1]:3128", "proxy"]
 )
-def test_proxy(proxy: str) -> None:
+def test_proxy(value: str) -> None:
     """What `serve` takes for a proxy the chart takes."""
-    assert (
-        proxy
-        == one(objects("--set-string", f"sts.httpsProxy={proxy}"), "ConfigMap", "-parameters")["data"]["httpsProxy"]
-    )
+    found = objects("--set-string", f"sts.httpsProxy={value}")
+
+    assert value == proxy({"HTTPS_PROXY": value}, "HTTPS_PROXY")
+    assert value == one(found, "ConfigMap", "-parameters")["data"]["httpsProxy"]
 
 
 def test_what_may_be_null(tmp_path: Path) -> None:

@@ -438,7 +438,7 @@ def test_wrong_call(
         (
             "      containers:\n",
             "      hostNetwork: no\n      containers:\n",
-            "spec.hostNetwork is no boolean: write true",
+            "spec.hostNetwork ('no') is no boolean: write true",
         ),
         ("      containers:\n", "      imagePullSecrets: reg\n      containers:\n", "spec.imagePullSecrets is no list"),
     ],

@@ -86,7 +86,7 @@ Those parameters that a policy reads, as a map in CEL, of which all JSON objects
 {{- end }}
 {{- $text := toPrettyJson $map }}
 {{- if gt (len $text) 100000 }}
-{{- fail (printf "allowedRoles.default has %d entries, which with the other parameters are %d characters, and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces" (len .root.Values.allowedRoles.default) (len $text)) }}
+{{- fail (printf "allowedRoles.default has %d entries, which with the other parameters are %d characters, and a policy takes 100000: use globs, or the annotation imds-emulator/allowed-roles of namespaces" (len (.root.Values.allowedRoles.default | default list)) (len $text)) }}
 {{- end }}
 {{- $text }}
 {{- end }}

@@ -1,8 +1,8 @@
 """The documents of a manifest file, each kept as text until something in it is changed.
 
 Goes in: the text of a file of YAML documents, or of JSON. Comes out: `Document`s, whose texts make up the file again;
-comments, order and quotes of a changed one stay as far as ruamel.yaml can keep them. It needs a second for 100 kB, so
-what nothing is looked for in is read by libyaml alone, which tells whether it is YAML.
+comments, order and quotes of a changed one stay as far as ruamel.yaml can keep them. That reads 100 kB in a second, so
+a document in which nothing of interest can be is left to libyaml, which tells fast whether it is YAML.
 """
 
 from __future__ import annotations

@@ -81,7 +81,8 @@ def shape_fault(pod: Object) -> str:
     for path, kind in SHAPES:
         value = at(pod, *path)
         if not isinstance(value, kind) and (value is not None or path == ("spec",)):
-            return f"{'.'.join(path)} is no {KINDS[kind]}"
+            shown = f" ({value!r})" if kind is bool else ""
+            return f"{'.'.join(path)}{shown} is no {KINDS[kind]}"
     for texts in ("labels", "annotations"):
         for key, value in (at(pod, "metadata", texts) or {}).items():
             if not isinstance(value, str):
