@@ -18,6 +18,8 @@ ANNOTATION_REGION = "imds-emulator/region"
 ANNOTATION_REDIRECT = "imds-emulator/redirect"
 ANNOTATION_APP_REGION = "imds-emulator/app-region"
 ANNOTATION_END_WITH_APP = "imds-emulator/end-with-app"
+ANNOTATION_SESSION_NAME = "imds-emulator/session-name"
+ANNOTATION_SESSION_POLICIES = "imds-emulator/session-policies"  # ARNs of IAM policies, separated by commas
 
 # On a Namespace: globs on the role ARN that its pods may ask for.
 ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
@@ -64,6 +66,7 @@ ENV_SESSION_NAME = "AWS_ROLE_SESSION_NAME"
 ENV_REGION = "AWS_REGION"
 ENV_STS_ENDPOINT = "AWS_ENDPOINT_URL_STS"
 ENV_USE_FIPS = "AWS_USE_FIPS_ENDPOINT"
+ENV_USE_DUALSTACK = "AWS_USE_DUALSTACK_ENDPOINT"
 ENV_CA_BUNDLE = "AWS_CA_BUNDLE"
 ENV_HTTPS_PROXY = "HTTPS_PROXY"
 ENV_NO_PROXY = "NO_PROXY"
@@ -84,7 +87,25 @@ ENV_SERVE_AFTER_SIGTERM_SECONDS = "IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS"
 ENV_END_WITH_APP_SECONDS = "IMDS_EMULATOR_END_WITH_APP_SECONDS"
 # Seconds beyond IMDS_EMULATOR_STARTUP_SECONDS until a sidecar is taken for broken: Python's start on a busy node.
 STARTUP_MARGIN_SECONDS = 30
-# What one pod asks for, from its annotations by the downward API; where not empty, they win over the chart's.
+
+# The same settings in an injected pod. Other webhooks add AWS_ROLE_ARN and its kind to every container, ours included:
+# where the first of these is set, `serve` reads them and not the names that they stand for. Admission writes all of the
+# first group, "" where there is nothing to say, so that a later change has a value to replace.
+ENV_OWN_ROLE_ARN = "IMDS_EMULATOR_ROLE_ARN"
+ENV_OWN_TOKEN_FILE = "IMDS_EMULATOR_TOKEN_FILE"  # noqa: S105 - a variable's name
+ENV_OWN_REGION = "IMDS_EMULATOR_REGION"
+ENV_OWN_SESSION_NAME = "IMDS_EMULATOR_SESSION_NAME"
+ENV_SESSION_POLICIES = "IMDS_EMULATOR_SESSION_POLICIES"  # ARNs, separated by commas
+# The second group: the installation's, left out where it has none.
+ENV_OWN_STS_ENDPOINT = "IMDS_EMULATOR_STS_ENDPOINT"
+ENV_OWN_USE_FIPS = "IMDS_EMULATOR_USE_FIPS_ENDPOINT"
+ENV_OWN_USE_DUALSTACK = "IMDS_EMULATOR_USE_DUALSTACK_ENDPOINT"
+ENV_OWN_CA_BUNDLE = "IMDS_EMULATOR_CA_BUNDLE"
+ENV_OWN_HTTPS_PROXY = "IMDS_EMULATOR_HTTPS_PROXY"
+ENV_OWN_NO_PROXY = "IMDS_EMULATOR_NO_PROXY"
+ENV_ALLOW_INSECURE_ENDPOINT = "IMDS_EMULATOR_ALLOW_INSECURE_ENDPOINT"
+
+# From the pod's annotations by the downward API, in pods injected by 0.1.0; where not empty, they win over the chart's.
 ENV_POD_REGION = "IMDS_EMULATOR_POD_REGION"
 ENV_POD_IMDS_VERSION = "IMDS_EMULATOR_POD_IMDS_VERSION"
 
