@@ -11,8 +11,13 @@ Comes out: a `RoleArn`, or ValueError with a message that shows the value and th
 ROLE_ARN_PATTERN = r"^arn:aws[a-z-]{0,20}:iam::[0-9]{12}:role/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"
 ROLE_ARN_FORM = "arn:PARTITION:iam::ACCOUNT:role/[PATH/]NAME"
 
+# Of a managed policy, AWS's or an account's. IAM allows a comma in it too, which here separates one ARN from the next.
+# Source: IAM API Reference, CreatePolicy, parameters Path and PolicyName.
+POLICY_ARN_PATTERN = r"^arn:aws[a-z-]{0,20}:iam::([0-9]{12}|aws):policy/([!-+\--~]{1,510}/)?[A-Za-z0-9_+=.@-]{1,128}$"
+
 PATH_LIMIT = 512  # characters, its first and last slash included
 NAME_LIMIT = 64
+POLICY_NAME_LIMIT = 128
 NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-")
 DIGITS = frozenset("0123456789")
 PARTITION_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz-")
@@ -61,6 +66,25 @@ def parse_role_arn(text: str) -> RoleArn:
         raise _wrong(arn, "it names no role")
     path, name = _path_and_name(arn, rest)
     return RoleArn(arn, partition, account_id, path, name)
+
+
+def is_policy_arn(text: str) -> bool:
+    """Tell whether this is the ARN of a managed policy, as POLICY_ARN_PATTERN has it."""
+    fields = text.split(":", FIELDS - 1)
+    if len(fields) != FIELDS:
+        return False
+    scheme, partition, service, region, account_id, resource = fields
+    kind, _, rest = resource.partition("/")
+    path, slash, name = rest.rpartition("/")
+    return (
+        (scheme, service, region, kind) == ("arn", "iam", "", "policy")
+        and _is_partition(partition)
+        and (account_id == "aws" or (len(account_id) == ACCOUNT_LENGTH and DIGITS.issuperset(account_id)))
+        and 0 < len(name) <= POLICY_NAME_LIMIT
+        and NAME_CHARACTERS.issuperset(name)
+        and (not slash or 0 < len(path) <= PATH_LIMIT - 2)
+        and all("!" <= character <= "~" and character != "," for character in rest)
+    )
 
 
 def _path_and_name(arn: str, rest: str) -> tuple[str, str]:

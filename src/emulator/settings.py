@@ -7,7 +7,7 @@ Comes out: settings, checked; or SettingsError with one line that names variable
 # Imported by the sidecar, which pays in memory for each module: no `os`, no `typing`, no `dataclasses`.
 
 from emulator import names
-from emulator.arn import RoleArn, parse_role_arn
+from emulator.arn import RoleArn, is_policy_arn, parse_role_arn
 from emulator.partitions import partition
 
 TYPE_CHECKING = False
@@ -23,6 +23,22 @@ PORTS = (1, 65535)
 SESSION_NAME_LENGTH = (2, 64)  # STS API Reference, AssumeRoleWithWebIdentity, RoleSessionName
 SESSION_NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+=,.@-")
 SESSION_NAME_OF_NO_POD = "imds-emulator"
+SESSION_POLICIES_LIMIT = 10  # STS API Reference, AssumeRoleWithWebIdentity, PolicyArns
+
+
+# What an injected pod has in place of the SDKs' names.
+OWN_NAMES = {
+    names.ENV_ROLE_ARN: names.ENV_OWN_ROLE_ARN,
+    names.ENV_TOKEN_FILE: names.ENV_OWN_TOKEN_FILE,
+    names.ENV_SESSION_NAME: names.ENV_OWN_SESSION_NAME,
+    names.ENV_REGION: names.ENV_OWN_REGION,
+    names.ENV_STS_ENDPOINT: names.ENV_OWN_STS_ENDPOINT,
+    names.ENV_USE_FIPS: names.ENV_OWN_USE_FIPS,
+    names.ENV_USE_DUALSTACK: names.ENV_OWN_USE_DUALSTACK,
+    names.ENV_CA_BUNDLE: names.ENV_OWN_CA_BUNDLE,
+    names.ENV_HTTPS_PROXY: names.ENV_OWN_HTTPS_PROXY,
+    names.ENV_NO_PROXY: names.ENV_OWN_NO_PROXY,
+}
 
 
 class SettingsError(Exception):
@@ -48,6 +64,7 @@ class ServeSettings:
         "root_certificates",
         "serve_after_sigterm_seconds",
         "session_name",
+        "session_policies",
         "startup_seconds",
         "sts_url",
         "token_file",
@@ -58,6 +75,7 @@ class ServeSettings:
     root_certificates: str
     token_file: str
     session_name: str
+    session_policies: str
     region: str
     sts_url: str
     ca_bundle: str
@@ -93,20 +111,21 @@ def environment() -> dict[str, str]:
 def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     """Return the settings of `serve`; raises SettingsError."""
     settings = ServeSettings()
-    role = _role(environ)
+    named = _variable_names(environ)
+    role = _role(environ, named[names.ENV_ROLE_ARN])
     settings.role_arn = role.text
     settings.role_name = role.name
-    settings.root_certificates = _root_certificates(environ, role)
-    settings.token_file = required(environ, names.ENV_TOKEN_FILE, "set it to the file of the projected token")
+    settings.token_file = required(environ, named[names.ENV_TOKEN_FILE], "set it to the file of the projected token")
     settings.pod_name = text(environ, names.ENV_POD_NAME)
     settings.pod_namespace = text(environ, names.ENV_POD_NAMESPACE)
-    settings.session_name = _session_name(environ)
-    settings.region = _region(environ, role)
-    settings.sts_url = _sts_url(environ, role, settings.region)
-    settings.ca_bundle = text(environ, names.ENV_CA_BUNDLE)
-    # Like curl and botocore, which read the lower-case name too.
-    settings.https_proxy = proxy(environ, names.ENV_HTTPS_PROXY) or proxy(environ, names.ENV_HTTPS_PROXY.lower())
-    settings.no_proxy = text(environ, names.ENV_NO_PROXY) or text(environ, names.ENV_NO_PROXY.lower())
+    settings.session_name = _session_name(environ, named[names.ENV_SESSION_NAME])
+    settings.session_policies = session_policies(environ, names.ENV_SESSION_POLICIES)
+    settings.region = _region(environ, named[names.ENV_REGION], role)
+    settings.sts_url = _sts_url(environ, named, role, settings.region)
+    settings.root_certificates = _root_certificates(environ, named[names.ENV_STS_ENDPOINT], role)
+    settings.ca_bundle = text(environ, named[names.ENV_CA_BUNDLE])
+    settings.https_proxy = proxy(environ, named[names.ENV_HTTPS_PROXY])
+    settings.no_proxy = text(environ, named[names.ENV_NO_PROXY])
     settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
     settings.health_port = integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS)
     if settings.port == settings.health_port:
@@ -123,6 +142,20 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
         environ, names.ENV_SERVE_AFTER_SIGTERM_SECONDS, 0, SERVE_AFTER_SIGTERM_SECONDS
     )
     return settings
+
+
+def _variable_names(environ: "Mapping[str, str]") -> dict[str, str]:
+    """Return what each variable of the SDKs is called here: as in an injected pod, or as the SDKs call it."""
+    if names.ENV_OWN_ROLE_ARN in environ:
+        return OWN_NAMES
+    named = {name: name for name in OWN_NAMES}
+    for name in (
+        names.ENV_HTTPS_PROXY,
+        names.ENV_NO_PROXY,
+    ):  # like curl and botocore, which read the lower-case name too
+        if not text(environ, name):
+            named[name] = name.lower()
+    return named
 
 
 def redirect_settings(environ: "Mapping[str, str]") -> RedirectSettings:
@@ -184,21 +217,19 @@ def wrong(name: str, value: str, remedy: str) -> SettingsError:
     return SettingsError(f"{name}={value!r} is wrong: {remedy}")
 
 
-def _role(environ: "Mapping[str, str]") -> RoleArn:
-    value = required(
-        environ, names.ENV_ROLE_ARN, f"set it to a role's ARN (in a pod: annotation {names.ANNOTATION_ROLE_ARN})"
-    )
+def _role(environ: "Mapping[str, str]", name: str) -> RoleArn:
+    value = required(environ, name, f"set it to a role's ARN (in a pod: annotation {names.ANNOTATION_ROLE_ARN})")
     try:
         role = parse_role_arn(value)
         partition(role.partition)
     except ValueError as error:
-        raise SettingsError(f"{names.ENV_ROLE_ARN} is wrong: {error}") from None
+        raise SettingsError(f"{name} is wrong: {error}") from None
     return role
 
 
-def _region(environ: "Mapping[str, str]", role: RoleArn) -> str:
+def _region(environ: "Mapping[str, str]", name: str, role: RoleArn) -> str:
     """Return the region of the STS endpoint: the pod's, the chart's, else the default of the ARN's partition."""
-    name = names.ENV_POD_REGION if text(environ, names.ENV_POD_REGION) else names.ENV_REGION
+    name = names.ENV_POD_REGION if text(environ, names.ENV_POD_REGION) else name
     home = partition(role.partition)
     region = text(environ, name) or home.default_region
     if not home.has_region(region):
@@ -206,16 +237,29 @@ def _region(environ: "Mapping[str, str]", role: RoleArn) -> str:
     return region
 
 
-def _sts_url(environ: "Mapping[str, str]", role: RoleArn, region: str) -> str:
-    fips = boolean(environ, names.ENV_USE_FIPS)
-    given = endpoint(environ, names.ENV_STS_ENDPOINT)
+def _sts_url(environ: "Mapping[str, str]", named: dict[str, str], role: RoleArn, region: str) -> str:
+    fips = boolean(environ, named[names.ENV_USE_FIPS])
+    given = endpoint(environ, named[names.ENV_STS_ENDPOINT])
     return given or f"https://{partition(role.partition).sts_host(region, fips=fips)}"
 
 
-def _root_certificates(environ: "Mapping[str, str]", role: RoleArn) -> str:
+def _root_certificates(environ: "Mapping[str, str]", endpoint_name: str, role: RoleArn) -> str:
     """Return whose roots to trust: AWS's alone where its own endpoint is asked and known to be signed by them."""
-    own = partition(role.partition).has_aws_roots and not text(environ, names.ENV_STS_ENDPOINT)
+    own = partition(role.partition).has_aws_roots and not text(environ, endpoint_name)
     return choice(environ, names.ENV_ROOT_CERTIFICATES, "aws" if own else "system", names.ROOT_CERTIFICATES)
+
+
+def session_policies(environ: "Mapping[str, str]", name: str) -> str:
+    """Return the ARNs of session policies, separated by commas, "" if there are none; raises SettingsError."""
+    arns = [arn.strip() for arn in text(environ, name).split(",") if arn.strip()]
+    for arn in arns:
+        if not is_policy_arn(arn):
+            raise wrong(
+                name, arn, "must be the ARN of a managed policy, such as arn:aws:iam::aws:policy/ReadOnlyAccess"
+            )
+    if len(arns) > SESSION_POLICIES_LIMIT:
+        raise SettingsError(f"{name}: Too many: {len(arns)}: must have at most {SESSION_POLICIES_LIMIT} ARNs")
+    return ",".join(arns)
 
 
 def endpoint(environ: "Mapping[str, str]", name: str) -> str:
@@ -255,15 +299,13 @@ def _is_plain(part: str) -> bool:
     return all("!" <= c <= "~" for c in part)
 
 
-def _session_name(environ: "Mapping[str, str]") -> str:
+def _session_name(environ: "Mapping[str, str]", name: str) -> str:
     """Return the session's name: the one given, else NAMESPACE.POD, shortened with a digest if it is too long."""
     shortest, longest = SESSION_NAME_LENGTH
-    given = text(environ, names.ENV_SESSION_NAME)
+    given = text(environ, name)
     if given:
         if not (shortest <= len(given) <= longest and SESSION_NAME_CHARACTERS.issuperset(given)):
-            raise wrong(
-                names.ENV_SESSION_NAME, given, f"give {shortest} to {longest} characters of A-Z a-z 0-9 _+=,.@-"
-            )
+            raise wrong(name, given, f"give {shortest} to {longest} characters of A-Z a-z 0-9 _+=,.@-")
         return given
     pod = [text(environ, names.ENV_POD_NAMESPACE), text(environ, names.ENV_POD_NAME)]
     whole = ".".join(part for part in pod if part) or SESSION_NAME_OF_NO_POD

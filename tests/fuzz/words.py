@@ -165,7 +165,7 @@ def settings(text: str) -> None:
     try:
         found = serve_settings({**LEAST, **environ})
     except SettingsError as error:
-        elsewhere = "".join(value for key, value in environ.items() if key.upper() != names.ENV_HTTPS_PROXY)
+        elsewhere = "".join(value for key, value in environ.items() if not key.upper().endswith(names.ENV_HTTPS_PROXY))
         _assert_line(error, "" if PASSWORD in elsewhere else PASSWORD)
         return
     assert SESSION_NAME.fullmatch(found.session_name)
@@ -179,7 +179,15 @@ def settings(text: str) -> None:
         assert bounds[0] <= number <= bounds[1]
     host, port, path = split_url(found.sts_url)
     _assert_address(host, port)
-    message = request(host, path, role_arn=found.role_arn, session_name="s", duration_seconds=900, token="t")
+    message = request(
+        host,
+        path,
+        role_arn=found.role_arn,
+        session_name="s",
+        session_policies=found.session_policies,
+        duration_seconds=900,
+        token="t",
+    )
     head = message.partition(b"\r\n\r\n")[0].decode("ascii").split("\r\n")
     assert re.fullmatch(r"POST /[!-~]* HTTP/1\.1", head[0])
     assert len(head) == 7, "a line of a request that is not ours"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.arn import ROLE_ARN_FORM, ROLE_ARN_PATTERN, parse_role_arn
+from emulator.arn import POLICY_ARN_PATTERN, ROLE_ARN_FORM, ROLE_ARN_PATTERN, is_policy_arn, parse_role_arn
 
 ACCOUNT = "123456789012"
 PLAIN = f"arn:aws:iam::{ACCOUNT}:role/app-role"
@@ -95,3 +95,31 @@ def _parses(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+POLICIES = {
+    "arn:aws:iam::aws:policy/ReadOnlyAccess": True,
+    "arn:aws:iam::aws:policy/job-function/ViewOnlyAccess": True,
+    f"arn:aws-cn:iam::{ACCOUNT}:policy/a+b=c.d@e-f_g": True,
+    f"arn:aws:iam::{ACCOUNT}:policy/" + "p" * 510 + "/" + "n" * 128: True,
+    f"arn:aws:iam::{ACCOUNT}:policy/" + "p" * 511 + "/n": False,
+    f"arn:aws:iam::{ACCOUNT}:policy/" + "n" * 129: False,
+    f"arn:aws:iam::{ACCOUNT}:policy/": False,
+    f"arn:aws:iam::{ACCOUNT}:policy//n": False,
+    f"arn:aws:iam::{ACCOUNT}:policy/a,b": False,
+    f"arn:aws:iam::{ACCOUNT}:policy/a,b/c": False,
+    f"arn:aws:iam::{ACCOUNT}:policy/a b/c": False,
+    f"arn:aws:iam::{ACCOUNT}:role/r": False,
+    f"arn:aws:sts::{ACCOUNT}:policy/p": False,
+    f"arn:aws:iam:eu-west-1:{ACCOUNT}:policy/p": False,
+    f"arn:azure:iam::{ACCOUNT}:policy/p": False,
+    "arn:aws:iam::12345678901:policy/p": False,
+    "arn:aws:iam::aws:policy/p\n": False,
+    "ReadOnlyAccess": False,
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), POLICIES.items())
+def test_policy_arn(text: str, expected: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """The ARN of a managed policy, AWS's own or an account's, is known; so it is by the pattern."""
+    assert (expected, expected) == (is_policy_arn(text), re.fullmatch(POLICY_ARN_PATTERN, text) is not None)

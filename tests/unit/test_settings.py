@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from emulator import names
-from emulator.settings import SESSION_NAME_CHARACTERS, ServeSettings, SettingsError, serve_settings
+from emulator.settings import OWN_NAMES, SESSION_NAME_CHARACTERS, ServeSettings, SettingsError, serve_settings
 
 ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LEAST = {"AWS_ROLE_ARN": ARN, "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
@@ -34,6 +34,7 @@ def test_defaults() -> None:
         "root_certificates": "aws",
         "serve_after_sigterm_seconds": 0,
         "session_name": "imds-emulator",
+        "session_policies": "",
         "startup_seconds": 60,
         "sts_url": "https://sts.us-east-1.amazonaws.com",
         "token_file": "/t",
@@ -47,6 +48,7 @@ def test_everything_set() -> None:
     environ = {
         **LEAST,
         "AWS_ROLE_SESSION_NAME": "me",
+        "IMDS_EMULATOR_SESSION_POLICIES": "arn:aws:iam::aws:policy/A, arn:aws:iam::aws:policy/B,",
         "AWS_REGION": "eu-west-1",
         "AWS_ENDPOINT_URL_STS": "https://sts.example:8443/x",
         "AWS_CA_BUNDLE": "/ca",
@@ -78,6 +80,7 @@ def test_everything_set() -> None:
         "root_certificates": "aws",
         "serve_after_sigterm_seconds": 30,
         "session_name": "me",
+        "session_policies": "arn:aws:iam::aws:policy/A,arn:aws:iam::aws:policy/B",
         "startup_seconds": 0,
         "sts_url": "https://sts.example:8443/x",
         "token_file": "/t",
@@ -86,12 +89,49 @@ def test_everything_set() -> None:
     assert expected == as_dict(serve_settings(environ))
 
 
-def test_an_empty_variable_is_not_set() -> None:
-    """An empty variable, as the downward API makes it of an annotation that is not there, is as good as none."""
-    known = {name: value for name, value in vars(names).items() if name.startswith("ENV_") and value not in LEAST}
-    environ = {**LEAST, **dict.fromkeys(known.values(), "")}
+def test_the_names_of_an_injected_pod() -> None:
+    """Where our own name for the role is there, the SDKs' names are not read, be they set or wrong (C107)."""
+    own = OWN_NAMES
+    values = {
+        "AWS_ROLE_ARN": ARN,
+        "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
+        "AWS_ROLE_SESSION_NAME": "me",
+        "AWS_REGION": "eu-west-1",
+        "AWS_ENDPOINT_URL_STS": "https://sts.example",
+        "AWS_USE_FIPS_ENDPOINT": "false",
+        "AWS_CA_BUNDLE": "/ca",
+        "HTTPS_PROXY": "http://proxy:3128",
+        "NO_PROXY": ".svc",
+    }
+    foreign = {**dict.fromkeys(own, "wrong"), "https_proxy": "wrong", "no_proxy": "wrong"}
 
-    assert as_dict(serve_settings(LEAST)) == as_dict(serve_settings(environ))
+    actual = serve_settings({**foreign, **{own[name]: value for name, value in values.items()}})
+
+    assert as_dict(serve_settings(values)) == as_dict(actual)
+
+
+@pytest.mark.parametrize("name", OWN_NAMES)
+def test_no_name_of_the_sdks_in_an_injected_pod(name: str) -> None:
+    """What our own names leave open is not filled in from the SDKs' names (C107)."""
+    least = {"IMDS_EMULATOR_ROLE_ARN": ARN, "IMDS_EMULATOR_TOKEN_FILE": "/t"}
+
+    assert as_dict(serve_settings(least)) == as_dict(serve_settings({**least, name: "wrong"}))
+
+
+def test_an_injected_pod_without_a_role() -> None:
+    """An empty role under our own name is an error, and not filled in from the SDKs' name."""
+    with pytest.raises(SettingsError, match=r"^IMDS_EMULATOR_ROLE_ARN is not set: set it to a role's ARN"):
+        serve_settings({**LEAST, "IMDS_EMULATOR_ROLE_ARN": ""})
+
+
+@pytest.mark.parametrize(
+    "least", [LEAST, {"IMDS_EMULATOR_ROLE_ARN": ARN, "IMDS_EMULATOR_TOKEN_FILE": "/t"}], ids=["by hand", "injected"]
+)
+def test_an_empty_variable_is_not_set(least: dict[str, str]) -> None:
+    """An empty variable, as a pod has it for what nobody asked for, is as good as none."""
+    known = {value for name, value in vars(names).items() if name.startswith("ENV_")} - {"IMDS_EMULATOR_ROLE_ARN"}
+
+    assert as_dict(serve_settings(least)) == as_dict(serve_settings({**dict.fromkeys(known, ""), **least}))
 
 
 @pytest.mark.parametrize(
@@ -106,6 +146,14 @@ def test_an_empty_variable_is_not_set() -> None:
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": ""}, "AWS_WEB_IDENTITY_TOKEN_FILE is not set: set it to the file"),
         ({"AWS_ROLE_SESSION_NAME": "a b"}, "AWS_ROLE_SESSION_NAME='a b' is wrong: give 2 to 64 characters of"),
         ({"AWS_ROLE_SESSION_NAME": "a"}, "AWS_ROLE_SESSION_NAME='a' is wrong: give 2 to 64 characters of"),
+        (
+            {"IMDS_EMULATOR_SESSION_POLICIES": "arn:aws:iam::aws:policy/A,B"},
+            "IMDS_EMULATOR_SESSION_POLICIES='B' is wrong: must be the ARN of a managed policy",
+        ),
+        (
+            {"IMDS_EMULATOR_SESSION_POLICIES": ",".join(["arn:aws:iam::aws:policy/A"] * 11)},
+            "IMDS_EMULATOR_SESSION_POLICIES: Too many: 11: must have at most 10 ARNs",
+        ),
         ({"AWS_REGION": "cn-north-1"}, f"AWS_REGION='cn-north-1' is wrong: {ARN} needs a region of aws, such as us-"),
         (
             {"IMDS_EMULATOR_POD_REGION": "mars"},

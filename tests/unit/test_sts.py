@@ -34,6 +34,7 @@ def test_request() -> None:
         "/",
         role_arn="arn:aws:iam::123456789012:role/team/app-role",
         session_name="team-a.app",
+        session_policies="arn:aws:iam::aws:policy/A,arn:aws:iam::aws:policy/B",
         duration_seconds=3600,
         token=TOKEN,
     )
@@ -41,6 +42,8 @@ def test_request() -> None:
     expected_body = (
         "Action=AssumeRoleWithWebIdentity&Version=2011-06-15"
         "&RoleArn=arn%3Aaws%3Aiam%3A%3A123456789012%3Arole%2Fteam%2Fapp-role&RoleSessionName=team-a.app"
+        "&PolicyArns.member.1.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FA"
+        "&PolicyArns.member.2.arn=arn%3Aaws%3Aiam%3A%3Aaws%3Apolicy%2FB"
         f"&DurationSeconds=3600&WebIdentityToken={TOKEN}"
     )
     expected = (

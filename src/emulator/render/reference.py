@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.injection.steps import PARAMETERS
-from emulator.settings import DURATION_DEFAULT_SECONDS, DURATION_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS
+from emulator.settings import (
+    DURATION_DEFAULT_SECONDS,
+    DURATION_SECONDS,
+    OWN_NAMES,
+    STARTUP_DEFAULT_SECONDS,
+    STARTUP_SECONDS,
+)
 from emulator.sidecar import exposition
 from emulator.webhook import metrics as webhook_metrics
 
@@ -35,6 +41,7 @@ VARIABLES = {
     names.ENV_ROLE_ARN: "required; the role to assume",
     names.ENV_TOKEN_FILE: "required; the projected token, read anew at each exchange",
     names.ENV_SESSION_NAME: f"default: made of `{names.ENV_POD_NAMESPACE}` and `{names.ENV_POD_NAME}`",
+    names.ENV_SESSION_POLICIES: "ARNs of session policies, separated by commas, 10 at most",
     names.ENV_REGION: "region of the STS endpoint; default: the partition's",
     names.ENV_STS_ENDPOINT: "URL in place of the regional endpoint",
     names.ENV_USE_FIPS: "`true`: the FIPS endpoint",
@@ -60,6 +67,8 @@ def reference(values_table: str) -> str:
         "## Variables of `imds-emulator serve`",
         "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable is as good as none.",
         _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
+        "An injected pod has them under names of our own. Where the first is set, those of the SDKs are not read.",
+        _table(("by hand", "in a pod"), ((f"`{name}`", f"`{own}`") for name, own in OWN_NAMES.items())),
         f"## Metrics of the emulator, port {names.HEALTH_PORT_DEFAULT}",
         _metrics(exposition.TABLE),
         "## Metrics of the webhook",

@@ -52,6 +52,7 @@ def _exchange(settings: "ServeSettings", duration_seconds: int, token: str, dead
         path,
         role_arn=settings.role_arn,
         session_name=settings.session_name,
+        session_policies=settings.session_policies,
         duration_seconds=duration_seconds,
         token=token,
     )

@@ -59,15 +59,24 @@ class Answer:
 
 
 def request(  # noqa: PLR0913 - the parameters of the call
-    host: str, path: str, *, role_arn: str, session_name: str, duration_seconds: int, token: str
+    host: str,
+    path: str,
+    *,
+    role_arn: str,
+    session_name: str,
+    session_policies: str,
+    duration_seconds: int,
+    token: str,
 ) -> bytes:
-    """Return the whole HTTP request; `host` with its port if that is not 443."""
+    """Return the whole HTTP request; `host` with its port if that is not 443, `session_policies` as in the settings."""
+    policy_arns = session_policies.split(",") if session_policies else []
     body = form(
         {
             "Action": "AssumeRoleWithWebIdentity",
             "Version": API_VERSION,
             "RoleArn": role_arn,
             "RoleSessionName": session_name,
+            **{f"PolicyArns.member.{number}.arn": arn for number, arn in enumerate(policy_arns, 1)},
             "DurationSeconds": str(duration_seconds),
             "WebIdentityToken": token,
         }
