@@ -21,8 +21,8 @@ from emulator.check import pod as check_pod
 from emulator.check.cluster_client import KubeconfigCluster, Unreadable
 from emulator.check.findings import Finding, as_text, failed, ok
 from emulator.injection import judgement
+from emulator.injection.advice import WARNINGS
 from emulator.injection.facts import Facts
-from emulator.injection.rules import WARNINGS
 from tests.pods.cases import PARAMETERS
 
 if TYPE_CHECKING:

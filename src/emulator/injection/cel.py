@@ -22,6 +22,7 @@ from typing import Any
 from emulator import names
 from emulator.arn import SHOWN_LIMIT
 from emulator.injection import rules
+from emulator.injection.advice import WARNINGS
 from emulator.injection.cel_text import PARAMETERS, param, text, texts
 from emulator.injection.facts import QUESTIONS
 from emulator.injection.nodes import (
@@ -39,6 +40,7 @@ from emulator.injection.nodes import (
 )
 from emulator.injection.pod import MIRROR_ANNOTATION
 from emulator.injection.recognition import OUR_CONTAINERS
+from emulator.injection.rule import Rule
 from emulator.injection.steps import PARTS, STEPS
 
 Entry = dict[str, str]
@@ -95,7 +97,7 @@ def label_warning_variables() -> list[Entry]:
 def warnings() -> list[Entry]:
     """Return all that is odd but allowed; of pods whose label has another value, only that."""
     enabled = f"variables.label != {text(names.LABEL_ENABLED_VALUE)} || "
-    return label_warnings() + [_validation(rule, enabled + _fine(rule)) for rule in rules.WARNINGS]
+    return label_warnings() + [_validation(rule, enabled + _fine(rule)) for rule in WARNINGS]
 
 
 def warning_variables() -> list[Entry]:
@@ -114,16 +116,16 @@ _RULES = {f"found_{rule.name}".replace("-", "_"): rule for rule in rules.ALL}
 _FOUND = {rule.name: f"variables.{variable}" for variable, rule in _RULES.items()}
 
 
-def _fine(rule: rules.Rule) -> str:
+def _fine(rule: Rule) -> str:
     return f"{_FOUND[rule.name]} == ''"
 
 
-def _validation(rule: rules.Rule, expression: str) -> Entry:
+def _validation(rule: Rule, expression: str) -> Entry:
     return {"expression": expression, "messageExpression": _message(rule), "reason": "Forbidden"}
 
 
-def _message(rule: rules.Rule) -> str:
-    """Return the rule's message as an expression; `rules.line` does the same in Python."""
+def _message(rule: Rule) -> str:
+    """Return the rule's message as an expression; `judgement.line` does the same in Python."""
     values = {"found": _FOUND[rule.name]}
     parts = []
     at = 0
@@ -137,7 +139,7 @@ def _message(rule: rules.Rule) -> str:
 
 
 def _shown(value: str) -> str:
-    """Return what quotes a value and cuts it, as `rules.shown` does."""
+    """Return what quotes a value and cuts it, as `judgement.shown` does."""
     return f"strings.quote(size({value}) > {SHOWN_LIMIT} ? {value}.substring(0, {SHOWN_LIMIT}) + '...' : {value})"
 
 

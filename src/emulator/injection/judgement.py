@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.arn import SHOWN_LIMIT
+from emulator.injection.advice import WARNINGS
 from emulator.injection.facts import QUESTIONS
 from emulator.injection.json_values import at
-from emulator.injection.rules import LABEL_VALUE, REFUSALS, WARNINGS
+from emulator.injection.rules import LABEL_VALUE, REFUSALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emulator.injection.facts import Facts
-    from emulator.injection.rules import Rule
+    from emulator.injection.rule import Rule
 
 
 def refusal(facts: Facts) -> str:
