@@ -30,6 +30,30 @@ def test_workflows() -> None:
     assert (0, "") == (linted.returncode, linted.stdout + linted.stderr)
 
 
+def test_actions_are_pinned() -> None:
+    """Each action is named by the commit of a release, since a tag can be moved, and the release stands beside it."""
+    used = [
+        line.split("uses: ", 1)[1] for file in WORKFLOWS for line in file.read_text().splitlines() if "uses: " in line
+    ]
+    foreign = [each for each in used if not each.startswith("./")]
+
+    assert len(foreign) > 10
+    assert [] == [each for each in foreign if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each)]
+
+
+def test_workflows_only_read_by_default() -> None:
+    """A workflow may read the contents; a job that writes or signs says so, and what signs runs behind the tests."""
+    workflows = {file.stem: yaml.safe_load(file.read_text()) for file in WORKFLOWS}
+    release = workflows["release"]["jobs"]
+
+    assert [{"contents": "read"}] * len(workflows) == [each["permissions"] for each in workflows.values()]
+    for name, job in release.items():
+        if name != "test":
+            assert ("release", "write") == (job["environment"], job["permissions"]["id-token"])
+    assert ("test", "images") == (release["images"]["needs"], release["chart"]["needs"])
+    assert "./.github/workflows/test.yaml" == release["test"]["uses"]
+
+
 def test_released_images_are_those_of_the_chart() -> None:
     """Images get the tag that the chart asks for, its appVersion, though the forge's tag begins with a `v`."""
     steps = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yaml").read_text())["jobs"]["images"]["steps"]
