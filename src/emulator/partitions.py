@@ -1,13 +1,12 @@
-"""The partitions of AWS: which regions, which DNS suffix, which STS host belong together.
-
-Goes in: the name of a partition, as the second field of an ARN has it, and a region.
-Comes out: a `Partition`; ValueError for a name that AWS does not have.
-"""
+"""The partitions of AWS: which regions, DNS suffixes and STS hosts belong together."""
 
 # Source: botocore's data/partitions.json and data/endpoints.json, with which a test compares every row.
 
 DIGITS = frozenset("0123456789")
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz")
+
+# Where STS has a FIPS endpoint. botocore's endpoint rules make a host for every region, most of which do not exist.
+FIPS_REGIONS = ("us-east-1", "us-east-2", "us-west-1", "us-west-2", "us-gov-east-1", "us-gov-west-1")
 
 
 class Partition:
@@ -17,12 +16,21 @@ class Partition:
     known to show certificates of Amazon Trust Services.
     """
 
-    __slots__ = ("default_region", "dns_suffix", "fips_host_label", "has_aws_roots", "name", "region_prefixes")
+    __slots__ = (
+        "default_region",
+        "dns_suffix",
+        "dualstack_suffix",
+        "fips_host_label",
+        "has_aws_roots",
+        "name",
+        "region_prefixes",
+    )
 
     def __init__(  # noqa: PLR0913 - a row of the table
         self,
         name: str,
         dns_suffix: str,
+        dualstack_suffix: str,
         default_region: str,
         region_prefixes: tuple[str, ...],
         *,
@@ -31,6 +39,7 @@ class Partition:
     ) -> None:
         self.name = name
         self.dns_suffix = dns_suffix
+        self.dualstack_suffix = dualstack_suffix
         self.default_region = default_region
         self.region_prefixes = region_prefixes
         self.fips_host_label = fips_host_label
@@ -53,9 +62,10 @@ class Partition:
             and DIGITS.issuperset(rest)
         )
 
-    def sts_host(self, region: str, *, fips: bool) -> str:
-        """Return the host of the region's STS; in GovCloud the plain endpoint is the FIPS one."""
-        return f"{self.fips_host_label if fips else 'sts'}.{region}.{self.dns_suffix}"
+    def sts_host(self, region: str, *, fips: bool, dualstack: bool) -> str:
+        """Return the host of the region's STS; in GovCloud the plain endpoint is the FIPS one, but for dual-stack."""
+        label = ("sts-fips" if dualstack else self.fips_host_label) if fips else "sts"
+        return f"{label}.{region}.{self.dualstack_suffix if dualstack else self.dns_suffix}"
 
 
 PARTITIONS = {
@@ -64,21 +74,33 @@ PARTITIONS = {
         Partition(
             "aws",
             "amazonaws.com",
+            "api.aws",
             "us-east-1",
             ("us", "eu", "ap", "sa", "ca", "me", "af", "il", "mx"),
             has_aws_roots=True,
         ),
-        Partition("aws-cn", "amazonaws.com.cn", "cn-northwest-1", ("cn",)),
+        Partition("aws-cn", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-northwest-1", ("cn",)),
         Partition(
-            "aws-us-gov", "amazonaws.com", "us-gov-west-1", ("us-gov",), fips_host_label="sts", has_aws_roots=True
+            "aws-us-gov",
+            "amazonaws.com",
+            "api.aws",
+            "us-gov-west-1",
+            ("us-gov",),
+            fips_host_label="sts",
+            has_aws_roots=True,
         ),
-        Partition("aws-iso", "c2s.ic.gov", "us-iso-east-1", ("us-iso",)),
-        Partition("aws-iso-b", "sc2s.sgov.gov", "us-isob-east-1", ("us-isob",)),
-        Partition("aws-iso-e", "cloud.adc-e.uk", "eu-isoe-west-1", ("eu-isoe",)),
-        Partition("aws-iso-f", "csp.hci.ic.gov", "us-isof-south-1", ("us-isof",)),
-        Partition("aws-eusc", "amazonaws.eu", "eusc-de-east-1", ("eusc-de",)),
+        Partition("aws-iso", "c2s.ic.gov", "api.aws.ic.gov", "us-iso-east-1", ("us-iso",)),
+        Partition("aws-iso-b", "sc2s.sgov.gov", "api.aws.scloud", "us-isob-east-1", ("us-isob",)),
+        Partition("aws-iso-e", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "eu-isoe-west-1", ("eu-isoe",)),
+        Partition("aws-iso-f", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "us-isof-south-1", ("us-isof",)),
+        Partition("aws-eusc", "amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1", ("eusc-de",)),
     )
 }
+
+
+def has_fips_sts(region: str) -> bool:
+    """Tell whether AWS has a FIPS endpoint of STS in the region."""
+    return region in FIPS_REGIONS
 
 
 def partition(name: str) -> Partition:
@@ -86,7 +108,7 @@ def partition(name: str) -> Partition:
     try:
         return PARTITIONS[name]
     except KeyError:
-        raise ValueError(f"{name!r} is no partition of AWS; expected one of {', '.join(PARTITIONS)}") from None
+        raise ValueError(f"{name!r} is not a partition of AWS; expected one of {', '.join(PARTITIONS)}") from None
 
 
 def region_fits(partition_name: str, region: str) -> bool:

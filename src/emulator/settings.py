@@ -1,14 +1,13 @@
-"""What a process is told by its environment: the one reader of environment variables.
+"""The settings of a process, from its environment variables, of which this is the only reader.
 
-Goes in: a mapping of names to texts; an empty text is as good as none.
-Comes out: settings, checked; or SettingsError with one line that names variable, value and remedy.
+An empty variable counts as unset. What is missing or wrong raises SettingsError with one line that names it.
 """
 
 # Imported by the sidecar, which pays in memory for each module: no `os`, no `typing`, no `dataclasses`.
 
 from emulator import names
 from emulator.arn import RoleArn, is_policy_arn, parse_role_arn
-from emulator.partitions import partition
+from emulator.partitions import has_fips_sts, partition
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +37,10 @@ OWN_NAMES = {
     names.ENV_CA_BUNDLE: names.ENV_OWN_CA_BUNDLE,
     names.ENV_HTTPS_PROXY: names.ENV_OWN_HTTPS_PROXY,
     names.ENV_NO_PROXY: names.ENV_OWN_NO_PROXY,
+    names.ENV_IMDS_VERSION: names.ENV_IMDS_VERSION,
 }
+# Pods injected by 0.1.0 have the SDKs' names, and their annotations in these, which then win.
+PODS_OF_0_1_0 = {names.ENV_REGION: names.ENV_POD_REGION, names.ENV_IMDS_VERSION: names.ENV_POD_IMDS_VERSION}
 
 
 class SettingsError(Exception):
@@ -58,7 +60,6 @@ class ServeSettings:
         "pod_name",
         "pod_namespace",
         "port",
-        "region",
         "role_arn",
         "role_name",
         "root_certificates",
@@ -76,7 +77,6 @@ class ServeSettings:
     token_file: str
     session_name: str
     session_policies: str
-    region: str
     sts_url: str
     ca_bundle: str
     https_proxy: str
@@ -120,8 +120,11 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     settings.pod_namespace = text(environ, names.ENV_POD_NAMESPACE)
     settings.session_name = _session_name(environ, named[names.ENV_SESSION_NAME])
     settings.session_policies = session_policies(environ, names.ENV_SESSION_POLICIES)
-    settings.region = _region(environ, named[names.ENV_REGION], role)
-    settings.sts_url = _sts_url(environ, named, role, settings.region)
+    settings.sts_url = endpoint(
+        environ,
+        named[names.ENV_STS_ENDPOINT],
+        insecure_allowed_by=names.ENV_ALLOW_INSECURE_ENDPOINT,
+    ) or _sts_url_of_aws(environ, named, role)
     settings.root_certificates = _root_certificates(environ, named[names.ENV_STS_ENDPOINT], role)
     settings.ca_bundle = text(environ, named[names.ENV_CA_BUNDLE])
     settings.https_proxy = proxy(environ, named[names.ENV_HTTPS_PROXY])
@@ -129,13 +132,9 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
     settings.health_port = integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS)
     if settings.port == settings.health_port:
-        raise wrong(names.ENV_HEALTH_PORT, str(settings.port), f"it is {names.ENV_PORT} too; give each its own port")
-    settings.imds_version = choice(
-        environ,
-        names.ENV_POD_IMDS_VERSION if text(environ, names.ENV_POD_IMDS_VERSION) else names.ENV_IMDS_VERSION,
-        names.IMDS_VERSION_DEFAULT,
-        names.IMDS_VERSIONS,
-    )
+        raise wrong(names.ENV_HEALTH_PORT, str(settings.port), f"must differ from {names.ENV_PORT}")
+    version = named[names.ENV_IMDS_VERSION]
+    settings.imds_version = choice(environ, version, names.IMDS_VERSION_DEFAULT, names.IMDS_VERSIONS)
     settings.duration_seconds = integer(environ, names.ENV_DURATION_SECONDS, DURATION_DEFAULT_SECONDS, DURATION_SECONDS)
     settings.startup_seconds = integer(environ, names.ENV_STARTUP_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS)
     settings.serve_after_sigterm_seconds = integer(
@@ -149,13 +148,10 @@ def _variable_names(environ: "Mapping[str, str]") -> dict[str, str]:
     if names.ENV_OWN_ROLE_ARN in environ:
         return OWN_NAMES
     named = {name: name for name in OWN_NAMES}
-    for name in (
-        names.ENV_HTTPS_PROXY,
-        names.ENV_NO_PROXY,
-    ):  # like curl and botocore, which read the lower-case name too
+    for name in (names.ENV_HTTPS_PROXY, names.ENV_NO_PROXY):  # curl and botocore read these in lower case too
         if not text(environ, name):
             named[name] = name.lower()
-    return named
+    return {**named, **{name: own for name, own in PODS_OF_0_1_0.items() if text(environ, own)}}
 
 
 def redirect_settings(environ: "Mapping[str, str]") -> RedirectSettings:
@@ -187,7 +183,7 @@ def integer(environ: "Mapping[str, str]", name: str, default: int, bounds: tuple
     if not value:
         return default
     if not _is_number(value, bounds):
-        raise wrong(name, value, f"give a whole number from {bounds[0]} to {bounds[1]}")
+        raise wrong(name, value, f"must be a whole number from {bounds[0]} to {bounds[1]}")
     return int(value)
 
 
@@ -200,7 +196,7 @@ def choice(environ: "Mapping[str, str]", name: str, default: str, choices: tuple
     """Return the variable, which must be one of `choices`."""
     value = text(environ, name) or default
     if value not in choices:
-        raise wrong(name, value, f"give one of {', '.join(choices)}")
+        raise wrong(name, value, f"must be one of {', '.join(choices)}")
     return value
 
 
@@ -208,13 +204,13 @@ def boolean(environ: "Mapping[str, str]", name: str) -> bool:
     """Return the variable as the AWS SDKs read theirs: true or false in any case, false if not set."""
     value = text(environ, name)
     if value.lower() not in ("", "true", "false"):
-        raise wrong(name, value, "give true or false")
+        raise wrong(name, value, "must be true or false")
     return value.lower() == "true"
 
 
-def wrong(name: str, value: str, remedy: str) -> SettingsError:
+def wrong(name: str, value: str, problem: str) -> SettingsError:
     """Return the error for a variable that is set to something that can't be used."""
-    return SettingsError(f"{name}={value!r} is wrong: {remedy}")
+    return SettingsError(f"invalid {name}={value!r}: {problem}")
 
 
 def _role(environ: "Mapping[str, str]", name: str) -> RoleArn:
@@ -223,24 +219,23 @@ def _role(environ: "Mapping[str, str]", name: str) -> RoleArn:
         role = parse_role_arn(value)
         partition(role.partition)
     except ValueError as error:
-        raise SettingsError(f"{name} is wrong: {error}") from None
+        raise SettingsError(f"invalid {name}: {error}") from None
     return role
 
 
-def _region(environ: "Mapping[str, str]", name: str, role: RoleArn) -> str:
-    """Return the region of the STS endpoint: the pod's, the chart's, else the default of the ARN's partition."""
-    name = names.ENV_POD_REGION if text(environ, names.ENV_POD_REGION) else name
+def _sts_url_of_aws(environ: "Mapping[str, str]", named: dict[str, str], role: RoleArn) -> str:
+    """Return the URL of STS in the region: the pod's, the installation's, else the default of the ARN's partition."""
+    name = named[names.ENV_REGION]
     home = partition(role.partition)
     region = text(environ, name) or home.default_region
     if not home.has_region(region):
-        raise wrong(name, region, f"{role.text} needs a region of {home.name}, such as {home.default_region}")
-    return region
-
-
-def _sts_url(environ: "Mapping[str, str]", named: dict[str, str], role: RoleArn, region: str) -> str:
+        raise wrong(
+            name, region, f"must be a region of the role's partition {home.name}, such as {home.default_region}"
+        )
     fips = boolean(environ, named[names.ENV_USE_FIPS])
-    given = endpoint(environ, named[names.ENV_STS_ENDPOINT])
-    return given or f"https://{partition(role.partition).sts_host(region, fips=fips)}"
+    if fips and not has_fips_sts(region):
+        raise wrong(named[names.ENV_USE_FIPS], "true", f"must be false for {region}, where STS has no FIPS endpoint")
+    return f"https://{home.sts_host(region, fips=fips, dualstack=boolean(environ, named[names.ENV_USE_DUALSTACK]))}"
 
 
 def _root_certificates(environ: "Mapping[str, str]", endpoint_name: str, role: RoleArn) -> str:
@@ -258,18 +253,23 @@ def session_policies(environ: "Mapping[str, str]", name: str) -> str:
                 name, arn, "must be the ARN of a managed policy, such as arn:aws:iam::aws:policy/ReadOnlyAccess"
             )
     if len(arns) > SESSION_POLICIES_LIMIT:
-        raise SettingsError(f"{name}: Too many: {len(arns)}: must have at most {SESSION_POLICIES_LIMIT} ARNs")
+        raise SettingsError(f"invalid {name}: must be at most {SESSION_POLICIES_LIMIT} ARNs, not {len(arns)}")
     return ",".join(arns)
 
 
-def endpoint(environ: "Mapping[str, str]", name: str) -> str:
-    """Return a URL in place of STS' own, "" if there is none; raises SettingsError."""
+def endpoint(environ: "Mapping[str, str]", name: str, insecure_allowed_by: str) -> str:
+    """Return a URL in place of STS' own, "" if there is none; raises SettingsError.
+
+    `insecure_allowed_by`: the variable without which the token goes over TLS only.
+    """
     url = text(environ, name)
     scheme, _, rest = url.partition("://")
     authority = rest.partition("/")[0]
-    is_right = scheme.lower() == "https" and _is_authority(authority) and _is_plain(rest) and not set(rest) & set("?#")
-    if url and not is_right:
-        raise wrong(name, url, "give https://HOST[:PORT][/PATH]; the token goes over TLS only")
+    if url and not (_is_authority(authority) and _is_plain(rest) and not set(rest) & set("?#")):
+        raise wrong(name, url, "must be https://HOST[:PORT][/PATH]")
+    schemes = ("https", "http") if boolean(environ, insecure_allowed_by) else ("https",)
+    if url and scheme.lower() not in schemes:
+        raise wrong(name, url, f"must be https://HOST[:PORT][/PATH], unless {insecure_allowed_by}=true")
     return url
 
 
@@ -280,7 +280,9 @@ def proxy(environ: "Mapping[str, str]", name: str) -> str:
     authority = rest.rstrip("/").rpartition("@")[2]
     if value and (scheme.lower() not in ("", "http") or (separator and not scheme) or not _is_authority(authority)):
         # The value may hold a password: it is not repeated.
-        raise SettingsError(f"{name} is wrong: give http://[USER:PASSWORD@]HOST[:PORT], a proxy that knows CONNECT")
+        raise SettingsError(
+            f"invalid {name}: must be http://[USER:PASSWORD@]HOST[:PORT], a proxy that supports CONNECT"
+        )
     return value
 
 
@@ -305,7 +307,7 @@ def _session_name(environ: "Mapping[str, str]", name: str) -> str:
     given = text(environ, name)
     if given:
         if not (shortest <= len(given) <= longest and SESSION_NAME_CHARACTERS.issuperset(given)):
-            raise wrong(name, given, f"give {shortest} to {longest} characters of A-Z a-z 0-9 _+=,.@-")
+            raise wrong(name, given, f"must be {shortest} to {longest} characters of A-Z a-z 0-9 _+=,.@-")
         return given
     pod = [text(environ, names.ENV_POD_NAMESPACE), text(environ, names.ENV_POD_NAME)]
     whole = ".".join(part for part in pod if part) or SESSION_NAME_OF_NO_POD

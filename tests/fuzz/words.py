@@ -93,7 +93,7 @@ def region(text: str) -> None:
     if partition in PARTITIONS:
         matches = re.fullmatch(PARTITIONS[partition].region_pattern, name) is not None
         assert region_fits(partition, name) == matches
-        assert not matches or HOST.fullmatch(PARTITIONS[partition].sts_host(name, fips=True))
+        assert not matches or HOST.fullmatch(PARTITIONS[partition].sts_host(name, fips=True, dualstack=True))
 
 
 def glob(text: str) -> None:

@@ -86,7 +86,7 @@ def test_password_of_the_proxy(world: World) -> None:
     settings = {**world.environ(), "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r"}
     wrong = refusal({**settings, "HTTPS_PROXY": f"ftp://me:{PROXY_PASSWORD}@proxy"})
 
-    assert "HTTPS_PROXY is wrong" in wrong
+    assert "invalid HTTPS_PROXY" in wrong
     assert [] == [secret for secret in secrets(world) if secret in told(emulator) + wrong]
 
 

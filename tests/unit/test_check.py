@@ -138,10 +138,10 @@ def test_ended_pod(log: str, state: str, seen: str) -> None:
 
 def test_emulator_that_failed() -> None:
     """A wrong setting, with which the emulator ends at once, is named by the emulator's own last word."""
-    ended = {"exitCode": 2, "message": "imds-emulator serve: AWS_REGION='mars' is wrong\n"}
+    ended = {"exitCode": 2, "message": "imds-emulator serve: invalid AWS_REGION='mars'\n"}
     pod = injected_pod(state={"waiting": {"reason": "CrashLoopBackOff"}}, lastState={"terminated": ended})
 
-    expected = failed("credentials", "imds-emulator serve: AWS_REGION='mars' is wrong", "mend the setting it names")
+    expected = failed("credentials", "imds-emulator serve: invalid AWS_REGION='mars'", "mend the setting it names")
     assert check_pod.emulator(FakeCluster({}), pod) == expected
 
 

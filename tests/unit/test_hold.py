@@ -124,5 +124,5 @@ def test_wrong_call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
     assert capsys.readouterr().err.splitlines() == [
         "imds-emulator hold: 'x' is no argument: hold has none",
-        "imds-emulator hold: IMDS_EMULATOR_HEALTH_PORT='x' is wrong: give a whole number from 1 to 65535",
+        "imds-emulator hold: invalid IMDS_EMULATOR_HEALTH_PORT='x': must be a whole number from 1 to 65535",
     ]

@@ -400,7 +400,7 @@ def test_krm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
         (["-f", "/nowhere.yaml"], "", "/nowhere.yaml: No such file or directory"),
         (["-f", "-", "--set", "port"], "", "--set port: expected KEY=VALUE"),
         (["-f", "-", "--set", "prot=1"], "", f"there is no parameter 'prot': give one of {', '.join(KEYS)}"),
-        (["-f", "-", "--set", "port=x"], "", "parameter port='x' is wrong: give a whole number from 1 to 65535"),
+        (["-f", "-", "--set", "port=x"], "", "invalid port='x': must be a whole number from 1 to 65535"),
         (["-f", "-"], "a: [", "-: document 1 is no YAML: "),
         (["-f", "-"], "a: b\n---\na: b: c", "-: document 2 is no YAML: "),
         (

@@ -10,10 +10,9 @@ from typing import Any
 import botocore
 import pytest
 from botocore.endpoint_provider import EndpointProvider
-from botocore.regions import EndpointResolver
 from botocore.session import Session
 
-from emulator.partitions import PARTITIONS, partition, region_fits
+from emulator.partitions import PARTITIONS, has_fips_sts, partition, region_fits
 
 DATA: list[dict[str, Any]] = json.loads((Path(botocore.__file__).parent / "data/partitions.json").read_text())[
     "partitions"
@@ -22,10 +21,11 @@ REGIONS = [(row["id"], region) for row in DATA for region in row["regions"] if n
 
 
 def test_every_partition() -> None:
-    """We have AWS's partitions, with their DNS suffix and default region, and no other."""
-    expected = {row["id"]: (row["outputs"]["dnsSuffix"], row["outputs"]["implicitGlobalRegion"]) for row in DATA}
+    """We have AWS's partitions, with their DNS suffixes and default region, and no other."""
+    keys = ("dnsSuffix", "dualStackDnsSuffix", "implicitGlobalRegion")
+    expected = {row["id"]: tuple(row["outputs"][key] for key in keys) for row in DATA}
 
-    actual = {name: (row.dns_suffix, row.default_region) for name, row in PARTITIONS.items()}
+    actual = {name: (row.dns_suffix, row.dualstack_suffix, row.default_region) for name, row in PARTITIONS.items()}
 
     assert expected == actual
 
@@ -56,7 +56,7 @@ def test_no_region(region: str) -> None:
 
 def test_unknown_partition() -> None:
     """A name that is no partition is shown, with those there are."""
-    with pytest.raises(ValueError, match=r"^'aws-mars' is no partition of AWS; expected one of aws, aws-cn, "):
+    with pytest.raises(ValueError, match=r"^'aws-mars' is not a partition of AWS; expected one of aws, aws-cn, "):
         partition("aws-mars")
 
 
@@ -68,28 +68,26 @@ def session() -> Session:
     return session
 
 
+@pytest.mark.parametrize("dualstack", [False, True])
 @pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize("name", PARTITIONS)
-def test_sts_hosts(session: Session, name: str, fips: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """STS hosts are those of botocore's endpoint data, FIPS ones included, in every region (C28, C50)."""
-    resolver = EndpointResolver(session.get_data("endpoints"))
-    regions = [region for other, region in REGIONS if other == name]
-    expected = {
-        region: resolver.construct_endpoint("sts", region, use_fips_endpoint=fips, partition_name=name)["hostname"]
-        for region in regions
-    }
-
-    assert expected == {region: PARTITIONS[name].sts_host(region, fips=fips) for region in regions}
-
-
-@pytest.mark.parametrize("fips", [False, True])
-@pytest.mark.parametrize("name", PARTITIONS)
-def test_sts_url_of_a_client(session: Session, name: str, fips: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """The same from botocore's endpoint rules, by which its client finds its URL."""
-    region = PARTITIONS[name].default_region
+def test_sts_hosts(session: Session, name: str, fips: bool, dualstack: bool) -> None:  # noqa: FBT001 - parameters
+    """STS hosts are those of botocore's endpoint rules, in every region of every partition (C28, C50)."""
     rules = session.get_component("data_loader").load_service_model("sts", "endpoint-rule-set-1")
     provider = EndpointProvider(rules, session.get_data("partitions"))
 
-    url = provider.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=False, UseGlobalEndpoint=False).url
+    for region in (region for other, region in REGIONS if other == name):
+        found = provider.resolve_endpoint(Region=region, UseFIPS=fips, UseDualStack=dualstack, UseGlobalEndpoint=False)
+        assert found.url == f"https://{PARTITIONS[name].sts_host(region, fips=fips, dualstack=dualstack)}"
 
-    assert url == f"https://{PARTITIONS[name].sts_host(region, fips=fips)}"
+
+def test_where_sts_has_fips(session: Session) -> None:
+    """A region has a FIPS endpoint of STS exactly if botocore's endpoint data has one there (C99)."""
+    variants = {
+        region: endpoint.get("variants", [])
+        for row in session.get_data("endpoints")["partitions"]
+        for region, endpoint in row["services"].get("sts", {"endpoints": {}})["endpoints"].items()
+    }
+    expected = [region for region, found in variants.items() if any(each["tags"] == ["fips"] for each in found)]
+
+    assert sorted(expected) == sorted(region for _, region in REGIONS if has_fips_sts(region))

@@ -206,7 +206,7 @@ def test_settings_refused(value: str) -> None:
     with pytest.raises(SettingsError) as refused:
         redirect_settings({"IMDS_EMULATOR_PORT": value})
 
-    assert f"IMDS_EMULATOR_PORT={value!r} is wrong: give a whole number from 1 to 65535" == str(refused.value)
+    assert f"invalid IMDS_EMULATOR_PORT={value!r}: must be a whole number from 1 to 65535" == str(refused.value)
 
 
 def test_main_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -215,7 +215,7 @@ def test_main_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
     log.touch()
     monkeypatch.setattr(redirect, "TERMINATION_LOG", log)
     monkeypatch.setattr(redirect, "environment", lambda: {"IMDS_EMULATOR_PORT": "x"})
-    line = "IMDS_EMULATOR_PORT='x' is wrong: give a whole number from 1 to 65535\n"
+    line = "invalid IMDS_EMULATOR_PORT='x': must be a whole number from 1 to 65535\n"
 
     assert 2 == redirect.main([])
     assert line == log.read_text()

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from emulator import names
-from emulator.settings import OWN_NAMES, SESSION_NAME_CHARACTERS, ServeSettings, SettingsError, serve_settings
+from emulator.settings import (
+    OWN_NAMES,
+    PODS_OF_0_1_0,
+    SESSION_NAME_CHARACTERS,
+    ServeSettings,
+    SettingsError,
+    serve_settings,
+)
 
 ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LEAST = {"AWS_ROLE_ARN": ARN, "AWS_WEB_IDENTITY_TOKEN_FILE": "/t"}
@@ -28,7 +35,6 @@ def test_defaults() -> None:
         "pod_name": "",
         "pod_namespace": "",
         "port": 16925,
-        "region": "us-east-1",
         "role_arn": ARN,
         "role_name": "app-role",
         "root_certificates": "aws",
@@ -74,7 +80,6 @@ def test_everything_set() -> None:
         "pod_name": "app",
         "pod_namespace": "team",
         "port": 1,
-        "region": "eu-west-1",
         "role_arn": ARN,
         "role_name": "app-role",
         "root_certificates": "aws",
@@ -91,7 +96,7 @@ def test_everything_set() -> None:
 
 def test_the_names_of_an_injected_pod() -> None:
     """Where our own name for the role is there, the SDKs' names are not read, be they set or wrong (C107)."""
-    own = OWN_NAMES
+    own = {name: own for name, own in OWN_NAMES.items() if name != own}
     values = {
         "AWS_ROLE_ARN": ARN,
         "AWS_WEB_IDENTITY_TOKEN_FILE": "/t",
@@ -110,7 +115,7 @@ def test_the_names_of_an_injected_pod() -> None:
     assert as_dict(serve_settings(values)) == as_dict(actual)
 
 
-@pytest.mark.parametrize("name", OWN_NAMES)
+@pytest.mark.parametrize("name", [*(name for name, own in OWN_NAMES.items() if name != own), *PODS_OF_0_1_0.values()])
 def test_no_name_of_the_sdks_in_an_injected_pod(name: str) -> None:
     """What our own names leave open is not filled in from the SDKs' names (C107)."""
     least = {"IMDS_EMULATOR_ROLE_ARN": ARN, "IMDS_EMULATOR_TOKEN_FILE": "/t"}
@@ -138,57 +143,85 @@ def test_an_empty_variable_is_not_set(least: dict[str, str]) -> None:
     ("extra", "message"),
     [
         ({"AWS_ROLE_ARN": " \n"}, "AWS_ROLE_ARN is not set: set it to a role's ARN"),
-        ({"AWS_ROLE_ARN": "app-role"}, "AWS_ROLE_ARN is wrong: 'app-role' is not the ARN of an IAM role: it is no ARN"),
+        ({"AWS_ROLE_ARN": "app-role"}, "invalid AWS_ROLE_ARN: 'app-role' is not the ARN of an IAM role: it is no ARN"),
         (
             {"AWS_ROLE_ARN": "arn:aws-x:iam::123456789012:role/r"},
-            "AWS_ROLE_ARN is wrong: 'aws-x' is no partition of AWS",
+            "invalid AWS_ROLE_ARN: 'aws-x' is not a partition of AWS",
         ),
         ({"AWS_WEB_IDENTITY_TOKEN_FILE": ""}, "AWS_WEB_IDENTITY_TOKEN_FILE is not set: set it to the file"),
-        ({"AWS_ROLE_SESSION_NAME": "a b"}, "AWS_ROLE_SESSION_NAME='a b' is wrong: give 2 to 64 characters of"),
-        ({"AWS_ROLE_SESSION_NAME": "a"}, "AWS_ROLE_SESSION_NAME='a' is wrong: give 2 to 64 characters of"),
+        ({"AWS_ROLE_SESSION_NAME": "a b"}, "invalid AWS_ROLE_SESSION_NAME='a b': must be 2 to 64 characters of"),
+        ({"AWS_ROLE_SESSION_NAME": "a"}, "invalid AWS_ROLE_SESSION_NAME='a': must be 2 to 64 characters of"),
         (
             {"IMDS_EMULATOR_SESSION_POLICIES": "arn:aws:iam::aws:policy/A,B"},
-            "IMDS_EMULATOR_SESSION_POLICIES='B' is wrong: must be the ARN of a managed policy",
+            "invalid IMDS_EMULATOR_SESSION_POLICIES='B': must be the ARN of a managed policy",
         ),
         (
             {"IMDS_EMULATOR_SESSION_POLICIES": ",".join(["arn:aws:iam::aws:policy/A"] * 11)},
-            "IMDS_EMULATOR_SESSION_POLICIES: Too many: 11: must have at most 10 ARNs",
+            "invalid IMDS_EMULATOR_SESSION_POLICIES: must be at most 10 ARNs, not 11",
         ),
-        ({"AWS_REGION": "cn-north-1"}, f"AWS_REGION='cn-north-1' is wrong: {ARN} needs a region of aws, such as us-"),
+        (
+            {"AWS_REGION": "cn-north-1"},
+            "invalid AWS_REGION='cn-north-1': must be a region of the role's partition aws, such as us-",
+        ),
         (
             {"IMDS_EMULATOR_POD_REGION": "mars"},
-            f"IMDS_EMULATOR_POD_REGION='mars' is wrong: {ARN} needs a region of aws",
+            "invalid IMDS_EMULATOR_POD_REGION='mars': must be a region of the role's partition aws",
         ),
-        ({"AWS_ENDPOINT_URL_STS": "http://x"}, "AWS_ENDPOINT_URL_STS='http://x' is wrong: give https://HOST"),
-        ({"AWS_ENDPOINT_URL_STS": "https://"}, "AWS_ENDPOINT_URL_STS='https://' is wrong: give https://HOST"),
-        ({"AWS_ENDPOINT_URL_STS": "https://u@h"}, "AWS_ENDPOINT_URL_STS='https://u@h' is wrong: give https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "http://x"}, "invalid AWS_ENDPOINT_URL_STS='http://x': must be https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://"}, "invalid AWS_ENDPOINT_URL_STS='https://': must be https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://u@h"}, "invalid AWS_ENDPOINT_URL_STS='https://u@h': must be https://HOST"),
         (
             {"AWS_ENDPOINT_URL_STS": "https://h:\u00b2"},
-            "AWS_ENDPOINT_URL_STS='https://h:\u00b2' is wrong: give https://HOST",
+            "invalid AWS_ENDPOINT_URL_STS='https://h:\u00b2': must be https://HOST",
         ),
-        ({"AWS_ENDPOINT_URL_STS": "https://h:65536"}, "AWS_ENDPOINT_URL_STS='https://h:65536' is wrong: give https://"),
-        ({"HTTPS_PROXY": "http://proxy:0"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
-        ({"AWS_ENDPOINT_URL_STS": "https://h:x"}, "AWS_ENDPOINT_URL_STS='https://h:x' is wrong: give https://HOST"),
-        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX:y"}, "AWS_ENDPOINT_URL_STS='https://h/\\r\\nX:y' is wrong: give"),
-        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX: y"}, "AWS_ENDPOINT_URL_STS='https://h/\\r\\nX: y' is wrong: give"),
-        ({"AWS_USE_FIPS_ENDPOINT": "yes"}, "AWS_USE_FIPS_ENDPOINT='yes' is wrong: give true or false"),
-        ({"HTTPS_PROXY": "https://proxy"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
-        ({"HTTPS_PROXY": "http://u:secret@/"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
-        ({"HTTPS_PROXY": "socks5://proxy"}, "HTTPS_PROXY is wrong: give http://[USER:PASSWORD@]HOST[:PORT]"),
-        ({"IMDS_EMULATOR_PORT": "0"}, "IMDS_EMULATOR_PORT='0' is wrong: give a whole number from 1 to 65535"),
-        ({"IMDS_EMULATOR_PORT": "65536"}, "IMDS_EMULATOR_PORT='65536' is wrong: give a whole number from 1 to 65535"),
-        ({"IMDS_EMULATOR_PORT": "http"}, "IMDS_EMULATOR_PORT='http' is wrong: give a whole number from 1 to 65535"),
-        ({"IMDS_EMULATOR_PORT": "²"}, "IMDS_EMULATOR_PORT='²' is wrong: give a whole number from 1 to 65535"),
-        ({"IMDS_EMULATOR_PORT": "16926"}, "IMDS_EMULATOR_HEALTH_PORT='16926' is wrong: it is IMDS_EMULATOR_PORT too"),
-        ({"IMDS_EMULATOR_IMDS_VERSION": "2"}, "IMDS_EMULATOR_IMDS_VERSION='2' is wrong: give one of v1, v1-and-v2, v2"),
-        ({"IMDS_EMULATOR_POD_IMDS_VERSION": "V2"}, "IMDS_EMULATOR_POD_IMDS_VERSION='V2' is wrong: give one of v1, "),
+        (
+            {"AWS_ENDPOINT_URL_STS": "https://h:65536"},
+            "invalid AWS_ENDPOINT_URL_STS='https://h:65536': must be https://",
+        ),
+        ({"HTTPS_PROXY": "http://proxy:0"}, "invalid HTTPS_PROXY: must be http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h:x"}, "invalid AWS_ENDPOINT_URL_STS='https://h:x': must be https://HOST"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX:y"}, "invalid AWS_ENDPOINT_URL_STS='https://h/\\r\\nX:y': must"),
+        ({"AWS_ENDPOINT_URL_STS": "https://h/\r\nX: y"}, "invalid AWS_ENDPOINT_URL_STS='https://h/\\r\\nX: y': must"),
+        (
+            {"AWS_ENDPOINT_URL_STS": "http://x?y", "IMDS_EMULATOR_ALLOW_INSECURE_ENDPOINT": "true"},
+            "invalid AWS_ENDPOINT",
+        ),
+        (
+            {"AWS_ENDPOINT_URL_STS": "ftp://x", "IMDS_EMULATOR_ALLOW_INSECURE_ENDPOINT": "true"},
+            "invalid AWS_ENDPOINT_URL_STS='ftp://x': must be https://HOST[:PORT][/PATH]",
+        ),
+        (
+            {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_REGION": "eu-west-1"},
+            "invalid AWS_USE_FIPS_ENDPOINT='true': must be false for eu-west-1, where STS has no FIPS endpoint",
+        ),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "1"}, "invalid AWS_USE_DUALSTACK_ENDPOINT='1': must be true or false"),
+        ({"AWS_USE_FIPS_ENDPOINT": "yes"}, "invalid AWS_USE_FIPS_ENDPOINT='yes': must be true or false"),
+        ({"HTTPS_PROXY": "https://proxy"}, "invalid HTTPS_PROXY: must be http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"HTTPS_PROXY": "http://u:secret@/"}, "invalid HTTPS_PROXY: must be http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"HTTPS_PROXY": "socks5://proxy"}, "invalid HTTPS_PROXY: must be http://[USER:PASSWORD@]HOST[:PORT]"),
+        ({"IMDS_EMULATOR_PORT": "0"}, "invalid IMDS_EMULATOR_PORT='0': must be a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "65536"}, "invalid IMDS_EMULATOR_PORT='65536': must be a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "http"}, "invalid IMDS_EMULATOR_PORT='http': must be a whole number from 1 to 65535"),
+        ({"IMDS_EMULATOR_PORT": "²"}, "invalid IMDS_EMULATOR_PORT='²': must be a whole number from 1 to 65535"),
+        (
+            {"IMDS_EMULATOR_PORT": "16926"},
+            "invalid IMDS_EMULATOR_HEALTH_PORT='16926': must differ from IMDS_EMULATOR_PORT",
+        ),
+        ({"IMDS_EMULATOR_IMDS_VERSION": "2"}, "invalid IMDS_EMULATOR_IMDS_VERSION='2': must be one of v1, v1-and"),
+        ({"IMDS_EMULATOR_POD_IMDS_VERSION": "V2"}, "invalid IMDS_EMULATOR_POD_IMDS_VERSION='V2': must be one of v1, "),
         (
             {"IMDS_EMULATOR_DURATION_SECONDS": "899"},
-            "IMDS_EMULATOR_DURATION_SECONDS='899' is wrong: give a whole number",
+            "invalid IMDS_EMULATOR_DURATION_SECONDS='899': must be a whole number",
         ),
-        ({"IMDS_EMULATOR_DURATION_SECONDS": "1h"}, "IMDS_EMULATOR_DURATION_SECONDS='1h' is wrong: give a whole number"),
-        ({"IMDS_EMULATOR_STARTUP_SECONDS": "-1"}, "IMDS_EMULATOR_STARTUP_SECONDS='-1' is wrong: give a whole number"),
-        ({"IMDS_EMULATOR_ROOT_CERTIFICATES": "x"}, "IMDS_EMULATOR_ROOT_CERTIFICATES='x' is wrong: give one of aws, sy"),
+        (
+            {"IMDS_EMULATOR_DURATION_SECONDS": "1h"},
+            "invalid IMDS_EMULATOR_DURATION_SECONDS='1h': must be a whole number",
+        ),
+        ({"IMDS_EMULATOR_STARTUP_SECONDS": "-1"}, "invalid IMDS_EMULATOR_STARTUP_SECONDS='-1': must be a whole number"),
+        (
+            {"IMDS_EMULATOR_ROOT_CERTIFICATES": "x"},
+            "invalid IMDS_EMULATOR_ROOT_CERTIFICATES='x': must be one of aws, sy",
+        ),
     ],
 )
 def test_wrong(extra: dict[str, str], message: str) -> None:
@@ -222,6 +255,22 @@ def test_wrong(extra: dict[str, str], message: str) -> None:
             "https://sts.eu-west-3.amazonaws.com",
             "aws",
         ),
+        (
+            {"AWS_REGION": "fr-par", "AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://sts.example"},
+            "https://sts.example",
+            "system",
+        ),
+        (
+            {"AWS_ENDPOINT_URL_STS": "http://moto:5000", "IMDS_EMULATOR_ALLOW_INSECURE_ENDPOINT": "true"},
+            "http://moto:5000",
+            "system",
+        ),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "https://sts.us-east-1.api.aws", "aws"),
+        (
+            {"AWS_USE_DUALSTACK_ENDPOINT": "true", "AWS_USE_FIPS_ENDPOINT": "true"},
+            "https://sts-fips.us-east-1.api.aws",
+            "aws",
+        ),
         ({"AWS_USE_FIPS_ENDPOINT": "True"}, "https://sts-fips.us-east-1.amazonaws.com", "aws"),
         (
             {"AWS_USE_FIPS_ENDPOINT": "true", "AWS_ENDPOINT_URL_STS": "https://[::1]:8443"},
@@ -231,7 +280,10 @@ def test_wrong(extra: dict[str, str], message: str) -> None:
     ],
 )
 def test_endpoint(extra: dict[str, str], url: str, roots: str) -> None:
-    """STS is that of the region, or of the ARN's partition, or the one given; never the global one (C28, C50)."""
+    """STS is that of the region, or of the ARN's partition, or the one given; never the global one (C28, C50).
+
+    With an endpoint of one's own, region and FIPS have no meaning, and are not compared with AWS's (C88).
+    """
     settings = serve_settings({**LEAST, **extra})
 
     assert (url, roots) == (settings.sts_url, settings.root_certificates)

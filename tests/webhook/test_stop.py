@@ -117,7 +117,7 @@ def test_wrong_setting(environ: dict[str, str], tmp_path: Path) -> None:
         assert 2 == webhook.process.wait(20)
 
     expected = (
-        "imds-emulator: IMDS_EMULATOR_CERTIFICATE_MODE='vault' is wrong: give one of self, cert-manager, secret\n"
+        "imds-emulator: invalid IMDS_EMULATOR_CERTIFICATE_MODE='vault': must be one of self, cert-manager, secret\n"
     )
     assert expected == webhook.log
 

@@ -216,12 +216,12 @@ def test_requests_while_an_exchange_runs(world: World) -> None:
 WRONG = [
     (
         {"AWS_ROLE_ARN": "x"},
-        "imds-emulator serve: AWS_ROLE_ARN is wrong: 'x' is not the ARN of an IAM role: it is no ARN",
+        "imds-emulator serve: invalid AWS_ROLE_ARN: 'x' is not the ARN of an IAM role: it is no ARN",
     ),
     ({"AWS_ROLE_ARN": ""}, "imds-emulator serve: AWS_ROLE_ARN is not set: set it to a role's ARN"),
     (
         {"IMDS_EMULATOR_IMDS_VERSION": "v3"},
-        "imds-emulator serve: IMDS_EMULATOR_IMDS_VERSION='v3' is wrong: give one of",
+        "imds-emulator serve: invalid IMDS_EMULATOR_IMDS_VERSION='v3': must be one of",
     ),
 ]
 
@@ -262,8 +262,8 @@ def test_port_taken(world: World) -> None:
         command = [sys.executable, "-I", "-S", "-c", MAIN, "serve"]
         result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
-    reason = "can't listen on 127.0.0.1: Address already in use; give a free port"
-    assert (2, f"imds-emulator serve: IMDS_EMULATOR_PORT='{port}' is wrong: {reason}\n") == (
+    reason = "can't listen on 127.0.0.1: Address already in use; choose a free port"
+    assert (2, f"imds-emulator serve: invalid IMDS_EMULATOR_PORT='{port}': {reason}\n") == (
         result.returncode,
         result.stderr,
     )

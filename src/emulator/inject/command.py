@@ -164,7 +164,7 @@ def chosen(given: Mapping[str, Any]) -> dict[str, str]:
     try:
         check_parameters(parameters)
     except SettingsError as error:
-        raise InputError(f"parameter {error}") from None
+        raise InputError(str(error)) from None
     return parameters
 
 

@@ -71,16 +71,16 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
         required(parameters, key, "set it in the ConfigMap")
     for key, value in parameters.items():
         if value != value.strip():  # a policy compares it as it is
-            raise wrong(key, value, "remove the white space around it")
+            raise wrong(key, value, "must have no white space around it")
     for key, bounds in NUMBERS.items():
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
         choice(parameters, key, "", choices)
     # What `serve` would refuse when the pod has been made.
-    endpoint(parameters, "stsEndpoint")
+    endpoint(parameters, "stsEndpoint", insecure_allowed_by="allowInsecureEndpoint")
     proxy(parameters, "httpsProxy")
     if parameters["port"] == parameters["healthPort"]:
-        raise wrong("healthPort", parameters["port"], "it is port too; give each its own")
+        raise wrong("healthPort", parameters["port"], "must differ from port")
 
 
 def _error(directory: Path, message: str) -> SettingsError:

@@ -68,7 +68,7 @@ def reference(values_table: str) -> str:
         "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable is as good as none.",
         _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
         "An injected pod has them under names of our own. Where the first is set, those of the SDKs are not read.",
-        _table(("by hand", "in a pod"), ((f"`{name}`", f"`{own}`") for name, own in OWN_NAMES.items())),
+        _table(("by hand", "in a pod"), ((f"`{name}`", f"`{own}`") for name, own in OWN_NAMES.items() if name != own)),
         f"## Metrics of the emulator, port {names.HEALTH_PORT_DEFAULT}",
         _metrics(exposition.TABLE),
         "## Metrics of the webhook",

@@ -88,21 +88,19 @@ def webhook_settings(environ: Mapping[str, str]) -> WebhookSettings:
 def _check(settings: WebhookSettings) -> None:
     """Hold the settings against each other."""
     if settings.port == settings.health_port:
-        raise wrong(
-            names.ENV_HEALTH_PORT, str(settings.port), f"it is {names.ENV_WEBHOOK_PORT} too; give each its own port"
-        )
+        raise wrong(names.ENV_HEALTH_PORT, str(settings.port), f"must differ from {names.ENV_WEBHOOK_PORT}")
     shortest = POLLS_IN_A_LIFE * settings.poll_seconds
     if settings.leaf_validity_seconds < shortest:
         raise wrong(
             names.ENV_LEAF_VALIDITY_SECONDS,
             str(settings.leaf_validity_seconds),
-            f"give at least {shortest:g}, {POLLS_IN_A_LIFE} times {names.ENV_CERTIFICATE_POLL_SECONDS}",
+            f"must be at least {shortest:g}, {POLLS_IN_A_LIFE} times {names.ENV_CERTIFICATE_POLL_SECONDS}",
         )
     if settings.ca_validity_seconds < settings.leaf_validity_seconds:
         raise wrong(
             names.ENV_CA_VALIDITY_SECONDS,
             str(settings.ca_validity_seconds),
-            f"give at least {names.ENV_LEAF_VALIDITY_SECONDS}={settings.leaf_validity_seconds}",
+            f"must be at least {names.ENV_LEAF_VALIDITY_SECONDS}={settings.leaf_validity_seconds}",
         )
 
 
@@ -128,5 +126,5 @@ def _seconds(environ: Mapping[str, str], name: str, default: float, bounds: tupl
     except ValueError:
         seconds = -1
     if not low <= seconds <= high:
-        raise wrong(name, value, f"give a number from {low:g} to {high:g}")
+        raise wrong(name, value, f"must be a number from {low:g} to {high:g}")
     return seconds
