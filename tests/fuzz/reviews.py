@@ -16,7 +16,7 @@ from emulator.inject import command
 from emulator.injection import patch
 from emulator.injection.facts import Facts
 from emulator.injection.json_values import at
-from emulator.injection.workloads import shape_fault
+from emulator.injection.shapes import shape_fault
 from emulator.webhook.http1 import Request, Response
 from emulator.webhook.kubeapi import ApiError, KubeApi
 from emulator.webhook.metrics import WebhookMetrics

@@ -97,13 +97,19 @@ def test_no_containers_yet(containers: list[Object] | None) -> None:
 @pytest.mark.parametrize(
     ("changed", "fault"),
     [
-        ({"spec": None}, "spec is no map"),
-        ({"metadata": {"annotations": 5}}, "metadata.annotations is no map"),
-        ({"metadata": {"annotations": "kubernetes.io/config.mirror"}}, "metadata.annotations is no map"),
-        ({"metadata": {"labels": {"a\nb": 5}}}, r"metadata.labels['a\nb'] is no text: put it in quotes"),
+        ({"spec": None}, "spec: Required value: must be an object"),
+        ({"metadata": {"annotations": 5}}, "metadata.annotations: Invalid value: 5: must be an object"),
+        (
+            {"metadata": {"annotations": "kubernetes.io/config.mirror"}},
+            'metadata.annotations: Invalid value: "kubernetes.io/config.mirror": must be an object',
+        ),
+        (
+            {"metadata": {"labels": {"a\nb": 5}}},
+            r"metadata.labels['a\nb']: Invalid value: 5: must be a string; quote it",
+        ),
         (
             {"spec": {"containers": [{"name": "a", "env": [{"name": []}]}]}},
-            "spec.containers[0].env[0] has no name that is a text",
+            "spec.containers[0].env[0].name: Invalid value: []: must be a string; quote it",
         ),
     ],
 )

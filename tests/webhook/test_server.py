@@ -116,7 +116,10 @@ def test_what_is_no_pod(webhook: Webhook, api: FakeApi) -> None:
         status, _, body = exchange(connection, post(json.dumps(review(pod(spec=[1]))).encode()))
         assert admit(connection, pod())["allowed"]
 
-    assert (400, b"the AdmissionReview's object is no Pod: spec is no map\n") == (status, body)
+    assert (400, b"the AdmissionReview's object is no Pod: spec: Invalid value: [1]: must be an object\n") == (
+        status,
+        body,
+    )
 
 
 def test_oversized_body_is_answered_while_it_is_sent(webhook: Webhook, api: FakeApi) -> None:

@@ -1,7 +1,6 @@
 """`imds-emulator inject`: injects manifests before they are applied, for clusters where nothing is installed.
 
-Goes in: files, directories or standard input, and settings of the injection.
-Comes out: the manifests, injected, and exit status 0; or why not, on standard error, status 1 and no manifest at all.
+Prints the manifests, injected, with exit status 0; or none of them, with status 1 and the reasons on standard error.
 `--krm` makes it a KRM function, for kustomize's transformers and kpt; `--check` only reports.
 """
 
@@ -15,19 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
+from emulator.inject.places import Owner, find, shown_path
+from emulator.inject.places import Path as PlacePath
 from emulator.injection import judgement, patch
 from emulator.injection.facts import Facts
 from emulator.injection.json_values import at
 from emulator.injection.parameters import check_parameters
 from emulator.injection.pod import MIRROR_ANNOTATION
+from emulator.injection.shapes import shape_fault
 from emulator.injection.steps import PARAMETERS
 from emulator.settings import SettingsError
+from emulator.terminal import show
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from emulator.inject.documents import Document
-    from emulator.injection.workloads import Place
+    from emulator.inject.places import Place
 
 DEFAULTS = Path(__file__).with_name("default_parameters.json")
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -39,13 +42,54 @@ class InputError(Exception):
     """What was given can't be used; the message is one line that names it."""
 
 
+@dataclass(frozen=True)
+class Note:
+    """What was found of one pod, or of one label without a pod. `where`: file and document."""
+
+    where: str
+    title: str
+    message: str
+    owner: Owner
+    path: PlacePath
+
+    @property
+    def line(self) -> str:
+        """The note as a line."""
+        return f"{self.where}: {self.title}: {self.message}"
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """Object and field, as in a result of a KRM function."""
+        owner = self.owner
+        named = {"apiVersion": owner.api_version, "kind": owner.kind, "name": owner.name, "namespace": owner.namespace}
+        reference: dict[str, Any] = {"resourceRef": {key: value for key, value in named.items() if value}}
+        return reference | ({"field": {"path": shown_path(self.path)}} if self.path else {})
+
+
 @dataclass
 class Report:
-    """What was found, a line each."""
+    """What was found. `refused` and `stray` end the command with status 1."""
 
-    refused: list[str] = field(default_factory=list)
-    warned: list[str] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    refused: list[Note] = field(default_factory=list)
+    stray: list[Note] = field(default_factory=list)
+    warned: list[Note] = field(default_factory=list)
+    found: list[Note] = field(default_factory=list)
+
+    @property
+    def is_bad(self) -> bool:
+        """Is there a label without effect, or a pod that can't be injected? Then nothing is printed."""
+        return bool(self.refused or self.stray)
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return refusals and warnings as the results of a KRM function."""
+        notes = [("error", note) for note in (*self.refused, *self.stray)]
+        notes += [("warning", note) for note in self.warned]
+        return [{"message": note.message, "severity": severity, **note.reference} for severity, note in notes]
+
+    def complain(self) -> None:
+        """Print warnings and refusals to standard error."""
+        for prefix, notes in (("warning: ", self.warned), ("warning: ", self.stray), ("", self.refused)):
+            _say(prefix + note.line for note in notes)
 
 
 def main(arguments: list[str]) -> int:
@@ -59,47 +103,51 @@ def main(arguments: list[str]) -> int:
         report = Report()
         output = [inject(name, text, parameters, report) for name, text in texts]
     except InputError as error:
-        return _fail([str(error)])
-    _say(f"warning: {line}" for line in report.warned)
-    if report.refused:
-        return _fail(report.refused)
+        _say([str(error)])
+        return 1
+    report.complain()
     if options.check:
-        for line in report.found:
-            print(line)  # noqa: T201
-    else:
+        show(note.line for note in report.found)
+    elif not report.is_bad:
         sys.stdout.write(joined(output))
-    return 0
+    return int(report.is_bad)
 
 
 def inject(name: str, text: str, parameters: Mapping[str, str], report: Report) -> str:
     """Return the text of a file with its labelled pods injected, and note in `report` what became of them."""
     # ruamel.yaml is not in the images, which have no use for this command.
     from emulator.inject.documents import documents  # noqa: PLC0415
-    from emulator.injection.workloads import places  # noqa: PLC0415
 
     try:
         found = documents(text, LABEL_WORD)
-    except ValueError as error:
-        raise InputError(f"{name}: {error}") from None
-    for document in found:
-        where = f"{name}: document {document.number}" if len(found) > 1 else name
-        for place in places(document.content):
-            _inject_pod(document, place, f"{where}: {place.owner}", parameters, report)
-    try:
+        _inject_documents(found, name, parameters, report)
         return "".join(document.text for document in found)
     except ValueError as error:
         raise InputError(f"{name}: {error}") from None
 
 
-def _inject_pod(document: Document, place: Place, title: str, parameters: Mapping[str, str], report: Report) -> None:
-    from emulator.inject.documents import plain  # noqa: PLC0415 - see `inject`
-    from emulator.injection.workloads import shape_fault  # noqa: PLC0415 - see `inject`
+def _inject_documents(found: list[Document], name: str, parameters: Mapping[str, str], report: Report) -> None:
+    for document in found:
+        where = f"{name}: document {document.number}" if len(found) > 1 else name
+        _inject_document(document, where, parameters, report)
 
-    if place.label is not True and place.label != names.LABEL_ENABLED_VALUE:
-        return
+
+def _inject_document(document: Document, where: str, parameters: Mapping[str, str], report: Report) -> None:
+    found = find(document.content)
+    report.stray += [Note(where, each.owner.title, each.message, each.owner, each.path) for each in found.strays]
+    for place in found.places:
+        _inject_pod(document, place, where, parameters, report)
+
+
+def _inject_pod(document: Document, place: Place, where: str, parameters: Mapping[str, str], report: Report) -> None:
+    from emulator.inject.documents import plain  # noqa: PLC0415 - see `inject`
+
+    def note(message: str) -> Note:
+        return Note(where, place.title, message, place.owner, place.path)
+
     pod = plain(place.pod)
     if fault := shape_fault(pod):
-        report.refused.append(f"{title}: {fault}")
+        report.refused.append(note(fault))
         return
     if MIRROR_ANNOTATION in (pod["metadata"].get("annotations") or {}):
         return
@@ -108,38 +156,63 @@ def _inject_pod(document: Document, place: Place, title: str, parameters: Mappin
         pod["metadata"]["ownerReferences"] = [{"kind": "Job"}]
     facts = Facts(pod, parameters)
     if refusal := judgement.refusal(facts):
-        report.refused.append(f"{title}: {refusal}")
+        report.refused.append(note(refusal))
         return
-    report.warned += [f"{title}: {line}" for line in judgement.warnings(facts)]
     operations = patch.operations(facts)
+    report.warned += [note(line) for line in (*judgement.warnings(facts), *_secrets_warning(facts, operations))]
     for operation in operations:
         document.add(place.pod, patch.parts(operation["path"]), operation["value"])
-    report.found.append(f"{title}: {'to be injected' if operations else 'injected already'}")
+    report.found.append(note("to be injected" if operations else "injected already"))
+
+
+def _secrets_warning(facts: Facts, operations: list[dict[str, Any]]) -> list[str]:
+    """Return the warning that the pod will lack its service account's pull secrets.
+
+    A webhook sees them in the pod already. Source: Kubernetes, "Add ImagePullSecrets to a service account".
+    """
+    if not operations or not facts.lacks_pull_secrets or facts.spec.get("imagePullSecrets"):
+        return []
+    account = facts.spec.get("serviceAccountName") or "default"
+    line = (
+        f"spec.imagePullSecrets: the API server adds those of ServiceAccount {account!r} only to pods that name none:"
+        " if it has any, name them here or in the parameter imagePullSecrets, too"
+    )
+    return [line]
 
 
 def _krm(text: str) -> int:
-    """Be a KRM function: a ResourceList in, the same with its items injected out.
+    """Be a KRM function: a ResourceList in, the same with its items injected, and what was found, out.
 
-    Source: Configuration Functions Specification (config.kubernetes.io/v1).
+    Source: Configuration Functions Specification (config.kubernetes.io/v1), ResourceList.results.
     """
     from emulator.inject.documents import documents, plain  # noqa: PLC0415 - see `inject`
 
     try:
-        [content] = [document.content for document in documents(text) if document.content is not None]
+        found = documents(text)
+        [content] = [document.content for document in found if document.content is not None]
     except ValueError as error:
-        raise InputError(f"standard input is no {RESOURCE_LIST}: {error}") from None
+        raise InputError(f"standard input is not a {RESOURCE_LIST}: {error}") from None
     if not isinstance(content, dict) or content.get("kind") != RESOURCE_LIST:
-        raise InputError(f"standard input is no {RESOURCE_LIST}: run the command by kustomize or kpt, or without --krm")
+        raise InputError(
+            f"standard input is not a {RESOURCE_LIST}: have kustomize or kpt run the command, or leave out --krm"
+        )
     data = at(plain(content), "functionConfig", "data") or {}
     if not isinstance(data, dict):
-        raise InputError("functionConfig.data is no map: give it parameters of the injection, or leave it out")
+        raise InputError("functionConfig.data: Invalid value: must be an object with parameters, or absent")
     report = Report()
-    output = inject("items", text, chosen(data), report)
-    _say(f"warning: {line}" for line in report.warned)
-    if report.refused:
-        return _fail(report.refused)
-    sys.stdout.write(output)
-    return 0
+    try:
+        _inject_documents(found, "items", chosen(data), report)
+        report.complain()
+        if report.is_bad:
+            found = documents(text)  # as it came
+        if results := report.results():
+            [document] = [document for document in found if document.content is not None]
+            before = plain(document.content.get("results"))
+            document.add(document.content, ["results"], [*(before if isinstance(before, list) else ()), *results])
+        sys.stdout.write("".join(document.text for document in found))
+    except ValueError as error:
+        raise InputError(f"items: {error}") from None
+    return int(report.is_bad)
 
 
 def joined(texts: list[str]) -> str:
@@ -157,9 +230,9 @@ def chosen(given: Mapping[str, Any]) -> dict[str, str]:
     defaults: dict[str, str] = json.loads(DEFAULTS.read_text())
     for key, value in given.items():
         if key not in PARAMETERS:
-            raise InputError(f"there is no parameter {key!r}: give one of {', '.join(PARAMETERS)}")
+            raise InputError(f"unknown parameter {key!r}: must be one of {', '.join(PARAMETERS)}")
         if not isinstance(value, str):
-            raise InputError(f"parameter {key} is {value!r}, no text: put it in quotes")
+            raise InputError(f"parameter {key}: Invalid value: {value!r}: must be a string; quote it")
     parameters = {**defaults, **given}
     try:
         check_parameters(parameters)
@@ -211,17 +284,11 @@ def _read(name: str) -> str:
         # As bytes, so that line ends stay what they are.
         return (sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: {error.strerror if isinstance(error, OSError) else 'is no UTF-8 text'}") from None
+        raise InputError(f"{name}: {error.strerror if isinstance(error, OSError) else 'is not UTF-8 text'}") from None
 
 
 def _say(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(f"imds-emulator inject: {line}", file=sys.stderr)  # noqa: T201
-
-
-def _fail(lines: list[str]) -> int:
-    _say(lines)
-    return 1
+    show((f"imds-emulator inject: {line}" for line in lines), sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

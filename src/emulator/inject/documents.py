@@ -63,8 +63,8 @@ class Document:
         keep_written(self._yaml)
         self._yaml.width = _WIDE
         self.content = json.loads(self._body) if self._is_json else self._load()
-        if fault := _fault(self.content):
-            raise ValueError(f"document {number} {fault}")
+        if found := fault(self.content):
+            raise ValueError(f"document {number} {found}")
         self._shared = _shared(self.content)
 
     def _load(self) -> Any:  # noqa: ANN401 - anything that YAML has
@@ -187,7 +187,7 @@ def _indent(text: str) -> tuple[int, int]:
     return (max(len(first[2]) - len(first[1]), 0), len(first[3])) if first else (0, 2)
 
 
-def _fault(content: Any) -> str:  # noqa: ANN401 - anything that YAML has
+def fault(content: Any) -> str:  # noqa: ANN401 - anything that YAML has
     """Return what of a document is too much for those who walk through it, '' if nothing."""
     sizes: dict[int, int] = {}  # of lists and maps, with what aliases in them stand for
     open_nodes: set[int] = set()

@@ -14,7 +14,7 @@ from emulator.injection import judgement, patch
 from emulator.injection.facts import Facts
 from emulator.injection.json_values import at
 from emulator.injection.pod import MIRROR_ANNOTATION
-from emulator.injection.workloads import shape_fault
+from emulator.injection.shapes import shape_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
