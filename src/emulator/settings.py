@@ -51,6 +51,7 @@ class ServeSettings:
     """What `serve` is told. Texts and numbers only: it outlives this module, which the sidecar unloads when started."""
 
     __slots__ = (
+        "account_id",
         "ca_bundle",
         "duration_seconds",
         "health_port",
@@ -73,6 +74,7 @@ class ServeSettings:
 
     role_arn: str
     role_name: str
+    account_id: str
     root_certificates: str
     token_file: str
     session_name: str
@@ -115,6 +117,7 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
     role = _role(environ, named[names.ENV_ROLE_ARN])
     settings.role_arn = role.text
     settings.role_name = role.name
+    settings.account_id = role.account_id
     settings.token_file = required(environ, named[names.ENV_TOKEN_FILE], "set it to the file of the projected token")
     settings.pod_name = text(environ, names.ENV_POD_NAME)
     settings.pod_namespace = text(environ, names.ENV_POD_NAMESPACE)

@@ -80,7 +80,11 @@ KEY_ID, SECRET_KEY, SESSION_TOKEN = (secret.decode() for secret in SECRETS)
 CREDENTIALS = Credentials(KEY_ID, SECRET_KEY, SESSION_TOKEN, NOW + 1800, NOW)
 DEAD = Credentials(KEY_ID, SECRET_KEY, SESSION_TOKEN, NOW - 1, NOW - 3600)
 DENIED = Failure("AccessDenied", 'Not authorized to perform: sts:AssumeRoleWithWebIdentity "x"', 403)
-DOCUMENT = imds.document(CREDENTIALS).encode()
+ACCOUNT_ID = "123456789012"
+DOCUMENTS = {
+    False: imds.json_object(imds.document(CREDENTIALS)).encode(),
+    True: imds.json_object({**imds.document(CREDENTIALS), "AccountId": ACCOUNT_ID}).encode(),
+}
 
 
 class Recorder(Answering):
@@ -148,7 +152,7 @@ def judge(scene: Scene, request: Request | None, answer: Answer) -> None:
     if not any(secret in everything for secret in SECRETS):
         assert _is_known(scene, answer), answer
         return
-    assert (answer.status, answer.body) == (200, DOCUMENT)
+    assert (answer.status, answer.body) == (200, DOCUMENTS[request is not None and request.extended])
     assert request is not None
     assert request.method == "GET"
     assert request.segments[1:] == ("meta-data", "iam", "security-credentials", ROLE)
@@ -179,7 +183,7 @@ def _raw(token: str) -> bytes:
 def service_of(scene: Scene) -> imds.Service:
     """Return what is served in a scene, made once."""
     version = scene.imds_version
-    service = imds.Service(ROLE, None if version == "v1" else TOKENS, NOW, token_needed=version == "v2")
+    service = imds.Service(ROLE, ACCOUNT_ID, None if version == "v1" else TOKENS, NOW, token_needed=version == "v2")
     if scene.state == "served":
         service.offer(CREDENTIALS)
     elif scene.state == "expired":

@@ -64,7 +64,7 @@ def judge(arrived: tuple[Credentials | Failure, str], data: bytes) -> None:
     outcome, request_id = arrived
     if isinstance(outcome, Credentials):
         assert outcome.expires_at > NOW
-        document = imds.document(outcome)
+        document = imds.json_object(imds.document(outcome))
         if data:
             _assert_keys(outcome.access_key_id, outcome.secret_access_key, outcome.token)
             assert all(json.loads(document).values())

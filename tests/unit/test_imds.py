@@ -30,7 +30,8 @@ MODES = ("v1", "v1-and-v2", "v2")
 
 def make_service(mode: str = "v1", *, keys: Credentials | None = KEYS) -> Service:
     """Return a service that holds `keys`."""
-    service = Service("app-role", None if mode == "v1" else Tokens(b"key"), NOW, token_needed=mode == "v2")
+    tokens = None if mode == "v1" else Tokens(b"key")
+    service = Service("app-role", "123456789012", tokens, NOW, token_needed=mode == "v2")
     if keys is not None:
         service.offer(keys)
     return service
@@ -82,6 +83,30 @@ def test_credentials(path: str) -> None:
     assert expected == ask(make_service(), path)
 
 
+@pytest.mark.parametrize("name", ["X-amzn-extended", "x-AMZN-Extended"])
+def test_extended_credentials(name: str) -> None:
+    """Who asks for it gets the account as an eighth key (C98)."""
+    expected = DOCUMENT.replace("\n}", ',\n  "AccountId" : "123456789012"\n}')
+
+    _, _, actual = ask(make_service(), LIST + "app-role", headers={name: "1"})
+
+    assert expected == actual
+
+
+@pytest.mark.parametrize("value", ["", "0", "2", "true", "11", "1, 1"])
+def test_not_extended(value: str) -> None:
+    """Another value of the header adds nothing (C98)."""
+    assert DOCUMENT == ask(make_service(), LIST + "app-role", headers={"X-amzn-extended": value})[2]
+
+
+def test_extended_before_there_are_credentials() -> None:
+    """The header changes nothing else: the list of roles, the answer while there is nothing to give."""
+    service = make_service(keys=None)
+
+    for path in (LIST, LIST + "app-role"):
+        assert ask(service, path) == ask(service, path, headers={"X-amzn-extended": "1"})
+
+
 def test_credentials_are_json_of_seven_texts() -> None:
     """R8: what clients parse is one flat object of texts (C34)."""
     _, _, body = ask(make_service(), LIST + "app-role")
@@ -100,6 +125,8 @@ def test_credentials_are_json_of_seven_texts() -> None:
         LIST + "other-role",
         LIST + "app-role/x",
         LIST + "App-Role",
+        "/latest/meta-data/iam/security-credentials-extended/",
+        "/latest/meta-data/iam/security-credentials-extended/app-role",
         "/foo/meta-data/iam/security-credentials/",
         "/meta-data/iam/security-credentials/",
         "/latest",

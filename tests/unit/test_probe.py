@@ -31,7 +31,7 @@ class Emulator:
 
     def __init__(self, version: str = "v1", base: str = IMDS, naps_needed: int = 0) -> None:
         tokens = None if version == "v1" else Tokens(b"key")
-        self.service = Service("app-role", tokens, NOW, token_needed=version == "v2")
+        self.service = Service("app-role", "123456789012", tokens, NOW, token_needed=version == "v2")
         self.base = base
         self.naps_needed = naps_needed
         self.naps: list[float] = []

@@ -26,6 +26,7 @@ def as_dict(settings: ServeSettings) -> dict[str, object]:
 def test_defaults() -> None:
     """With what is required alone, everything else has its documented default."""
     expected = {
+        "account_id": "123456789012",
         "ca_bundle": "",
         "duration_seconds": 3600,
         "health_port": 16926,
@@ -71,6 +72,7 @@ def test_everything_set() -> None:
         "IMDS_EMULATOR_ROOT_CERTIFICATES": "aws",
     }
     expected = {
+        "account_id": "123456789012",
         "ca_bundle": "/ca",
         "duration_seconds": 43200,
         "health_port": 65535,

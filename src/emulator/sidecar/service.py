@@ -50,7 +50,11 @@ class Sidecar:
         self._startup_until = now + settings.startup_seconds
         self._lifecycle = Lifecycle(settings.duration_seconds, now)
         self._service = imds.Service(
-            settings.role_name, _tokens(settings.imds_version), now, token_needed=settings.imds_version == "v2"
+            settings.role_name,
+            settings.account_id,
+            _tokens(settings.imds_version),
+            now,
+            token_needed=settings.imds_version == "v2",
         )
         self._metrics = Metrics(__version__, settings.imds_version)
         self._exchange: Exchange | None = None

@@ -47,6 +47,7 @@ class Request:
         "body_length",
         "connection",
         "expects_continue",
+        "extended",
         "forwarded",
         "keep_alive",
         "method",
@@ -66,6 +67,7 @@ class Request:
         self.token: str | None = None  # X-aws-ec2-metadata-token, None where the client sent none
         self.ttl: str | None = None  # X-aws-ec2-metadata-token-ttl-seconds
         self.forwarded = False  # X-Forwarded-For is there
+        self.extended = False  # X-amzn-extended is 1
         self.size = 0
 
 
@@ -202,6 +204,7 @@ def _parse_headers(request: Request, lines: list[bytes]) -> None:
     request.token = _last(headers, b"x-aws-ec2-metadata-token")
     request.ttl = _last(headers, b"x-aws-ec2-metadata-token-ttl-seconds")
     request.forwarded = b"x-forwarded-for" in headers
+    request.extended = _last(headers, b"x-amzn-extended") == "1"
     http_1_0 = not request.keep_alive
     request.expects_continue = not http_1_0 and _options(headers, b"expect") == {b"100-continue"}
     request.body_length = _body_length(headers, http_1_0=http_1_0)
