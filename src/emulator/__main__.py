@@ -12,7 +12,7 @@ import sys
 IN_IMAGES = {
     "serve": ("emulator.sidecar.serve", "serve credentials to the pod (the sidecar)"),
     "redirect": ("emulator.redirect.command", "lead 169.254.169.254:80 to the sidecar (the init container)"),
-    "hold": ("emulator.sidecar.hold", "hold the app back until the sidecar is started (before Kubernetes 1.29)"),
+    "hold": ("emulator.sidecar.hold", "hold the app back until the sidecar is started (classic form)"),
     "webhook": ("emulator.webhook.command", "inject labelled pods at admission"),
     "probe": ("emulator.check.probe", "prove an installation from inside the cluster (helm test)"),
 }

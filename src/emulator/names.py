@@ -21,6 +21,18 @@ ANNOTATION_END_WITH_APP = "imds-emulator/end-with-app"
 ANNOTATION_SESSION_NAME = "imds-emulator/session-name"
 ANNOTATION_SESSION_POLICIES = "imds-emulator/session-policies"  # ARNs of IAM policies, separated by commas
 
+# All of them, for a look at what can't be seen in a value.
+POD_ANNOTATIONS = (
+    ANNOTATION_ROLE_ARN,
+    ANNOTATION_IMDS_VERSION,
+    ANNOTATION_REGION,
+    ANNOTATION_REDIRECT,
+    ANNOTATION_APP_REGION,
+    ANNOTATION_END_WITH_APP,
+    ANNOTATION_SESSION_NAME,
+    ANNOTATION_SESSION_POLICIES,
+)
+
 # On a Namespace: globs on the role ARN that its pods may ask for.
 ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
 
@@ -134,6 +146,8 @@ SERVICE_ACCOUNT_DIRECTORY = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 # What the SDKs read in place of 169.254.169.254 (the `env` redirect mode).
 ENV_SERVICE_ENDPOINT = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
+# "true" has an SDK ask for nothing where IMDSv2 is not served.
+ENV_V1_DISABLED = "AWS_EC2_METADATA_V1_DISABLED"
 # Beside AWS_REGION, what some SDKs read for their region.
 ENV_DEFAULT_REGION = "AWS_DEFAULT_REGION"
 

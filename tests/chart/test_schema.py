@@ -32,6 +32,9 @@ REFUSED = {
     "imds.port=80": "at '/imds/port': minimum: got 80, want 1,024",
     "sidecar.mode=old": "at '/sidecar/mode': value must be one of 'auto', 'native', 'classic'",
     "redirect.mode=ebpf": "at '/redirect/mode': value must be one of 'iptables', 'env'",
+    "redirect.allowed={ebpf}": "at '/redirect/allowed/0': value must be one of 'iptables', 'env'",
+    "redirect.allowed=null": "at '/redirect': missing property 'allowed'",
+    "mesh.kind=kuma": "at '/mesh/kind': value must be one of 'none', 'istio', 'linkerd'",
     "token.expirationSeconds=300": "at '/token/expirationSeconds': minimum: got 300, want 600",
     "token.expirationSeconds=86401": "at '/token/expirationSeconds': maximum: got 86,401, want 86,400",
     "token.audience=": "at '/token/audience': minLength: got 0, want 1",
@@ -70,6 +73,9 @@ def test_wrong_value(setting: str, expected: str) -> None:
     ("setting", "expected"),
     {
         "imds.healthPort=16925": "imds.port and imds.healthPort are both 16925: choose another imds.healthPort",
+        "redirect.allowed={env}": (
+            "redirect.mode is iptables, which is not in redirect.allowed (env): add it there, or choose another mode"
+        ),
         "ports.health=8443": "ports.webhook and ports.health are both 8443: choose another ports.health",
     }.items(),
 )

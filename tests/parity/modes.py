@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from kubernetes import client, config
 
+from emulator.injection.facts import NATIVE_SIDECARS_SINCE
 from tests.parity import installed
 from tests.parity.api import Answer, Api, wait_until
 from tests.pods import pure
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
+RESTARTABLE_INIT_CONTAINERS = 29  # the minor version from which API servers have them without a feature gate
 READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters anew
 ACCOUNT = "imds-emulator"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
@@ -47,20 +49,21 @@ def namespace_of(case: Case) -> str:
 class Mode:
     """A way of admission in force on an API server.
 
-    `refuser` is how it is named in a refusal. `has_policies`: other values of the label are warned of.
+    `minor`: of the API server's version. `refuser`: how it is named in a refusal.
+    `has_policies`: other values of the label are warned of.
     `stored`: what the API server said to the pods of the pure patch while nothing of ours was installed.
     """
 
     api: Api
     refuser: str
-    native_sidecars: bool
+    minor: int
     has_policies: bool
     stored: dict[str, Answer]
     admit: Callable[[Case, Object | None], Answer]
 
     def expected(self, case: Case) -> Outcome:
         """Return what the pure patch makes of the case on this version."""
-        return pure.outcome(_as_known(case, self.native_sidecars), native_sidecars=self.native_sidecars)
+        return _outcome(case, self.minor)
 
 
 @contextlib.contextmanager
@@ -68,10 +71,9 @@ def in_force(name: str, version: str, kubeconfig: Path, directory: Path) -> Iter
     """Have a mode, `policy` or `webhook`, in force on an API server of a version, such as 1.24."""
     api = Api(kubeconfig)
     minor = int(version.partition(".")[2])
-    native_sidecars = minor >= 29
     for case in BY_NAME.values():
         make_namespace(api, {"name": namespace_of(case), "annotations": case.namespace_annotations}, case.parameters)
-    stored = {case.name: api.try_pod(namespace_of(case), _patched(case, native_sidecars)) for case in BY_NAME.values()}
+    stored = {case.name: api.try_pod(namespace_of(case), _patched(case, minor)) for case in BY_NAME.values()}
     with contextlib.ExitStack() as stack:
         made = installed.objects(name)
         if minor < 30:
@@ -82,7 +84,7 @@ def in_force(name: str, version: str, kubeconfig: Path, directory: Path) -> Iter
             process = stack.enter_context(_process(api, kubeconfig, directory, made))
             admit = _following(api, process, directory / "parameters")
             refuser = 'admission webhook "pods.inject.imds-emulator" '
-        mode = Mode(api, refuser, native_sidecars, minor >= 30, stored, admit)
+        mode = Mode(api, refuser, minor, minor >= 30, stored, admit)
         _install(mode, made)
         yield mode
 
@@ -114,15 +116,19 @@ def make_namespace(api: Api, metadata: Object, parameters: dict[str, str]) -> No
     api.create(f"{path}/configmaps", {"metadata": {"name": installed.PARAMETERS}, "data": parameters})
 
 
-def _patched(case: Case, native_sidecars: bool) -> Object:  # noqa: FBT001 - the one thing that versions differ in
+def _patched(case: Case, minor: int) -> Object:
     """Return the pod that the pure patch makes of the case, or the case's own where there is none."""
-    return pure.outcome(_as_known(case, native_sidecars), native_sidecars=native_sidecars).pod or case.pod
+    return _outcome(case, minor).pod or case.pod
 
 
-def _as_known(case: Case, native_sidecars: bool) -> Case:  # noqa: FBT001 - likewise
+def _outcome(case: Case, minor: int) -> Outcome:
+    return pure.outcome(_as_known(case, minor), native_sidecars=(1, minor) >= NATIVE_SIDECARS_SINCE)
+
+
+def _as_known(case: Case, minor: int) -> Case:
     """Return the case as admission sees it: an old API server does not know an init container's restartPolicy."""
     pod = copy.deepcopy(case.pod)
-    for container in pod["spec"].get("initContainers") or [] if not native_sidecars else []:
+    for container in pod["spec"].get("initContainers") or [] if minor < RESTARTABLE_INIT_CONTAINERS else []:
         container.pop("restartPolicy", None)
     return dataclasses.replace(case, pod=pod)
 

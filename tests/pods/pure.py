@@ -15,7 +15,7 @@ from tests.pods.cases import Case, Outcome
 
 
 def outcome(case: Case, *, native_sidecars: bool = True) -> Outcome:
-    """Return what becomes of the case; `native_sidecars` as on API servers of 1.29 and later."""
+    """Return what becomes of the case; `native_sidecars` as on API servers of 1.32 and later."""
     answer = admission.review(
         case.review(),
         case.parameters,

@@ -128,7 +128,7 @@ def test_capabilities_of_another_kind() -> None:
 
 
 def test_auto_goes_by_the_api_server() -> None:
-    """The form of mode auto is classic before 1.29 and native since; native and classic are what they say."""
+    """Mode auto is native where every kubelet has native sidecars; native and classic are what they say."""
     review = BY_NAME["plain"].review()
 
     def form(mode: str, *, native_sidecars: bool) -> str:

@@ -38,8 +38,8 @@ def objects(required: dict[str, st.SearchStrategy[Any]], optional: dict[str, st.
     return st.builds(lambda fields, foreign: {**foreign, **fields}, known, FOREIGN)
 
 
-VARIABLES = objects(
-    {"name": st.sampled_from(["A", names.ENV_REGION, names.ENV_SERVICE_ENDPOINT])}, {"value": st.text()}
+VARIABLES = objects({"name": st.sampled_from(["A", names.ENV_REGION])}, {"value": st.text()}) | st.just(
+    {"name": names.ENV_SERVICE_ENDPOINT, "value": "http://127.0.0.1:16925"}
 )
 CONTAINERS = objects({"name": WORDS}, {"env": lists_of(VARIABLES), "image": st.text()})
 SPECS = objects(

@@ -196,21 +196,22 @@ def test_namespace_is_asked_again_after_a_failure() -> None:
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
-        ({"major": "1", "minor": "28"}, False),
-        ({"major": "1", "minor": "28+"}, False),
-        ({"major": "1", "minor": "29+"}, True),
-        ({"major": "1", "minor": "29"}, True),
+        ({"major": "1", "minor": "29"}, False),
+        ({"major": "1", "minor": "31"}, False),
+        ({"major": "1", "minor": "31+"}, False),
+        ({"major": "1", "minor": "32+"}, True),
+        ({"major": "1", "minor": "32"}, True),
         ({"major": "1", "minor": "100"}, True),
         ({"major": "2", "minor": "0"}, True),
         ({}, False),
     ],
 )
 def test_has_native_sidecars(version: dict[str, str], expected: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Native sidecars are there from 1.29 on, in the spelling of managed clusters too."""
+    """C87: every kubelet has native sidecars from API server 1.32 on, in the spelling of managed clusters too."""
     assert expected == has_native_sidecars(version)
 
 
-def test_classic_sidecar_before_1_29() -> None:
+def test_classic_sidecar_before_1_32() -> None:
     """C56: with `sidecarMode: auto` an older API server gets the emulator as an ordinary container."""
     handler, _ = reviews()
     native = admit(handler, pod())["patch"]

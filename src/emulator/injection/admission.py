@@ -31,7 +31,7 @@ def review(
 ) -> Object:
     """Return the answer to a review; `namespace_annotations` are needed only with an allow-list of roles.
 
-    `native_sidecars`: the API server is of 1.29 or later.
+    `native_sidecars`: every kubelet that the API server allows has them, see `facts`.
 
     Raises ValueError when the input is no AdmissionReview of a version that we speak.
     """

@@ -5,44 +5,31 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.injection.cel_text import annotation, param, text, texts
-from emulator.injection.json_values import maps
-from emulator.injection.recognition import OUR_CONTAINERS
+from emulator.injection.advice_variables import VARIABLES_OF_CONTAINERS
+from emulator.injection.cel_text import annotation, param, texts
+from emulator.injection.json_values import at, maps
+from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from emulator.injection.rule import Rule, listed, not_allowed
 
 if TYPE_CHECKING:
     from emulator.injection.facts import Facts
     from emulator.injection.pod import Object
 
-# What makes an SDK look elsewhere before it asks the metadata service, or never ask.
-# Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers" and "IMDS credential provider".
-_PASSING_BY = {
-    "AWS_ACCESS_KEY_ID": "use static keys",
-    "AWS_WEB_IDENTITY_TOKEN_FILE": "exchange that token",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "ask that URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "ask that URI",
-    "AWS_EC2_METADATA_DISABLED": "don't ask the metadata service",
-}
+READABLE = 4  # in the last octal digit of a file's mode: anyone may read it
 
 
-def _passing_by(variable: str, consequence: str) -> Rule:
-    def find(facts: Facts) -> str:
-        return listed(
-            c["name"] for c, variables in facts.others_variables if variable in variables and _sets(c, variable)
-        )
-
-    return Rule(
-        variable.lower().replace("_", "-"),
-        f"variables.others.filter(c, c.?env.orValue([]).exists(e, e.name == {text(variable)}"
-        " && e.?value.orValue('').lowerAscii() != 'false')).map(c, string(c.name)).join(', ')",
-        find,
-        f"container $found sets {variable}: SDKs {consequence} and pass the pod's role by; remove the variable",
-    )
+def _tight_tokens(facts: Facts) -> str:
+    if at(facts.spec, "securityContext", "fsGroup") is not None or not facts.users:
+        return ""
+    if facts.users[0] == 0 or len(set(facts.users)) != 1:
+        return ""
+    return listed(v["name"] for v in facts.volumes if v.get("name") not in OUR_VOLUMES and _is_tight_token(v))
 
 
-def _sets(container: Object, variable: str) -> bool:
-    values = [entry.get("value") for entry in maps(container, "env") if entry.get("name") == variable]
-    return any(str(value).lower() != "false" for value in values)
+def _is_tight_token(volume: Object) -> bool:
+    mode = at(volume, "projected", "defaultMode")
+    has_token = any("serviceAccountToken" in source for source in maps(volume, "projected", "sources"))
+    return has_token and isinstance(mode, int) and mode % 8 < READABLE
 
 
 def _unserved(facts: Facts) -> str:
@@ -54,14 +41,26 @@ def _may_end(facts: Facts) -> bool:
 
 
 WARNINGS = (
-    *(_passing_by(variable, consequence) for variable, consequence in _PASSING_BY.items()),
+    *VARIABLES_OF_CONTAINERS,
+    Rule(
+        "token-unreadable",
+        "has(object.spec.securityContext) && has(object.spec.securityContext.fsGroup) || variables.users.size() == 0"
+        " || variables.users[0] == 0 || variables.users.exists(u, u != variables.users[0]) ? ''"
+        f" : variables.volumes.filter(v, !(v.name in {texts(OUR_VOLUMES)})"
+        f" && v.?projected.?defaultMode.orValue({READABLE}) % 8 < {READABLE}"
+        " && v.?projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken)))"
+        ".map(v, string(v.name)).join(', ')",
+        _tight_tokens,
+        "volume $found: the kubelet makes its token the app's own only while all containers run as one user, and the"
+        " injected ones do not; set spec.securityContext.fsGroup, or defaultMode 0444",
+    ),
     Rule(
         "init-containers-unserved",
         "variables.classic && variables.iptables ? variables.init_containers"
         f".filter(c, !(c.name in {texts(OUR_CONTAINERS)})).map(c, string(c.name)).join(', ') : ''",
         lambda facts: _unserved(facts) if facts.classic and facts.iptables else "",
-        "init container $found runs before the redirect, on API servers before 1.29 or in classic mode, and gets the"
-        " node's role from 169.254.169.254: let it do without AWS",
+        "init container $found runs before the redirect and gets the node's role from 169.254.169.254: it must not use"
+        " AWS, unless sidecar.mode is set to native, for kubelets of 1.29 and later",
     ),
     Rule(
         "job-goes-on",

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from string import Template
 from textwrap import indent
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator import names
 from emulator.arn import SHOWN_LIMIT
@@ -40,8 +40,10 @@ from emulator.injection.nodes import (
 )
 from emulator.injection.pod import MIRROR_ANNOTATION
 from emulator.injection.recognition import OUR_CONTAINERS
-from emulator.injection.rule import Rule
 from emulator.injection.steps import PARTS, STEPS
+
+if TYPE_CHECKING:
+    from emulator.injection.rule import Rule
 
 Entry = dict[str, str]
 

@@ -15,6 +15,11 @@ def text(value: str) -> str:
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
+def numbered(characters: str) -> str:
+    """Return a CEL map of characters, written by their numbers, to names such as U+202E."""
+    return "{" + ", ".join(f"'\\u{ord(c):04x}': 'U+{ord(c):04X}'" for c in characters) + "}"
+
+
 def texts(values: tuple[str, ...] | list[str]) -> str:
     """Return strings as a CEL list."""
     return "[" + ", ".join(text(value) for value in values) + "]"

@@ -11,21 +11,48 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.injection.cel_text import annotation, annotation_or, param, text, texts
+from emulator.injection.cel_text import annotation, annotation_or, numbered, param, text, texts
 from emulator.injection.globs import glob_matches
-from emulator.injection.json_values import maps
-from emulator.injection.pod import VARIABLES, Object, Pod, fact
+from emulator.injection.invisible import INVISIBLE, by_number
+from emulator.injection.json_values import at, maps
+from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, Pod, fact
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from emulator.partitions import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+
+def points_to(places: str) -> str:
+    """Return CEL for: each endpoint of the metadata service that container `c` sets is one of these."""
+    variable = text(names.ENV_SERVICE_ENDPOINT)
+    return f"c.?env.orValue([]).all(e, e.name != {variable} || e.?value.orValue('') in {places})"
+
+
+def _needs(mesh: str) -> str:
+    # With a role ARN there are annotations, to which one can be added.
+    return (
+        f"{param('mesh')} == {text(mesh)} && !variables.listed_ports.exists(p, p in ['*', {param('healthPort')}])"
+        f" && {text(names.ANNOTATION_ROLE_ARN)} in variables.annotations"
+    )
+
+
+_INVISIBLE = numbered(INVISIBLE)
 _REGION_PATTERNS = ", ".join(f"{text(row.name)}: {text(row.region_pattern)}" for row in PARTITIONS.values())
 
 
+# Kubelets have native sidecars from 1.29 on (KEP-753), and may be three minor versions older than the API server
+# (Kubernetes, Version Skew Policy). An older one would run the emulator as an init container, and wait for its end.
+NATIVE_SIDECARS_SINCE = (1, 32)
+
+
+# White space around a role's ARN is let pass, as YAML block text leaves it there.
+ODD_PATTERN = r"[^ -~\t\r\n]"
+ODD_PART_PATTERN = r"[ -~\t\r\n]{0,50}[^ -~\t\r\n]{1,4}"
+
+
 class Facts(Pod):
-    """One pod under one installation. `native_sidecars`: the API server is of 1.29 or later (KEP-753)."""
+    """One pod under one installation. `native_sidecars`: the API server is NATIVE_SIDECARS_SINCE or later."""
 
     def __init__(
         self,
@@ -39,6 +66,25 @@ class Facts(Pod):
         self.parameters = parameters
         self.native_sidecars = native_sidecars
         self.namespace_annotations = namespace_annotations or {}
+
+    @fact(
+        f"{texts(names.POD_ANNOTATIONS)}.filter(k, variables.annotations[?k].orValue('').matches({text(ODD_PATTERN)}))"
+        ".join(',').split(',')[0]"
+    )
+    def odd_annotation(self) -> str:
+        """The first of our annotations with a character that is not printable ASCII; '' if there is none."""
+        odd = (key for key in names.POD_ANNOTATIONS if re.search(ODD_PATTERN, self.annotations.get(key) or ""))
+        return next(odd, "")
+
+    @fact(
+        f"variables.annotations[?variables.odd_annotation].orValue('').find({text(ODD_PART_PATTERN)}).split('').map(c,"
+        f" !c.matches({text(ODD_PATTERN)}) ? c : '<' + {_INVISIBLE}[?c].orValue('UTF-8 ' + '%x'.format([c])) + '>')"
+        ".join('')"
+    )
+    def odd_value(self) -> str:
+        """What that annotation holds up to there, its odd characters by number."""
+        found = re.search(ODD_PART_PATTERN, self.annotations.get(self.odd_annotation) or "")
+        return "".join(map(by_number, found[0])) if found else ""
 
     @fact(annotation(names.ANNOTATION_REGION))
     def pod_region(self) -> str:
@@ -74,6 +120,16 @@ class Facts(Pod):
         """Are the app's containers to be told by a variable?"""
         return self.redirect_mode == "env"
 
+    @fact(f"'http://127.0.0.1:' + {param('port')}")
+    def endpoint(self) -> str:
+        """Where the emulator serves clients that are told by a variable."""
+        return f"http://127.0.0.1:{self.parameters['port']}"
+
+    @fact(annotation_or(names.ANNOTATION_IMDS_VERSION, "imdsVersion"))
+    def imds_version(self) -> str:
+        """The versions of the metadata service that the pod is served."""
+        return self.annotations.get(names.ANNOTATION_IMDS_VERSION) or self.parameters["imdsVersion"]
+
     # With a role ARN there are annotations, to which one can be added.
     @fact(
         f"variables.env && !({text(names.ANNOTATION_REDIRECT)} in variables.annotations)"
@@ -84,12 +140,59 @@ class Facts(Pod):
         said = names.ANNOTATION_REDIRECT in self.annotations
         return self.env and not said and names.ANNOTATION_ROLE_ARN in self.annotations
 
+    # The kubelet makes files of a token the user's own only while all containers state the same (KEP-1205).
+    @fact(
+        "variables.others.map(c, c.?securityContext.?runAsUser.orValue("
+        "object.spec.?securityContext.?runAsUser.orValue(0)))"
+    )
+    def users(self) -> list[int]:
+        """The users that the pod's own containers state; 0 for none, since the image's is not known."""
+        of_pod = at(self.spec, "securityContext", "runAsUser")
+        stated = [at(c, "securityContext", "runAsUser") for c in self.others]
+        effective = (of_pod if user is None else user for user in stated)
+        return [user if isinstance(user, int) else 0 for user in effective]
+
+    @fact(
+        f"{{{', '.join(f'{text(mesh)}: {text(key)}' for mesh, key in MESH_ANNOTATIONS.items())}}}"
+        f"[?{param('mesh')}].orValue('')"
+    )
+    def mesh_annotation(self) -> str:
+        """The annotation that lists the ports outside of the installation's mesh; '' without one."""
+        return MESH_ANNOTATIONS.get(self.parameters["mesh"], "")
+
+    @fact(
+        "variables.annotations[?variables.mesh_annotation].orValue('').split(',').map(p, p.trim()).filter(p, p != '')"
+    )
+    def listed_ports(self) -> list[str]:
+        """The ports that it lists already."""
+        listed = self.annotations.get(self.mesh_annotation) or ""
+        return [port.strip() for port in listed.split(",") if port.strip()]
+
+    @fact(f"(variables.listed_ports + [{param('healthPort')}]).join(',')")
+    def ports_outside_mesh(self) -> str:
+        """The same with the health port."""
+        return ",".join([*self.listed_ports, self.parameters["healthPort"]])
+
+    @fact(_needs("istio"))
+    def needs_istio(self) -> bool:
+        """Is Istio to be told of the health port?"""
+        return self._needs("istio")
+
+    @fact(_needs("linkerd"))
+    def needs_linkerd(self) -> bool:
+        """Is Linkerd?"""
+        return self._needs("linkerd")
+
+    def _needs(self, mesh: str) -> bool:
+        known = {self.parameters["healthPort"], "*"}.intersection(self.listed_ports)
+        return self.parameters["mesh"] == mesh and not known and names.ANNOTATION_ROLE_ARN in self.annotations
+
     @fact(annotation_or(names.ANNOTATION_APP_REGION, "appRegion") + " == 'true'")
     def app_region(self) -> bool:
         """Do the app's containers get a region?"""
         return (self.annotations.get(names.ANNOTATION_APP_REGION) or self.parameters["appRegion"]) == "true"
 
-    # Where policies exist, native sidecars do.
+    # Mutating policies exist from 1.34 on, where every kubelet has native sidecars.
     @fact(f"{param('sidecarMode')} != 'classic'")
     def native(self) -> bool:
         """Is the emulator a restartable init container?"""
@@ -155,12 +258,13 @@ class Facts(Pod):
 
     @fact(
         "variables.complete && (variables.has_redirect"
-        f" || variables.others.all(c, c.?env.orValue([]).exists(e, e.name == {text(names.ENV_SERVICE_ENDPOINT)})))"
+        f" || variables.others.all(c, c.?env.orValue([]).exists(e, e.name == {text(names.ENV_SERVICE_ENDPOINT)})"
+        f" && {points_to('[variables.endpoint]')}))"
     )
     def protected(self) -> bool:
         """Does every container of the pod find the emulator, and none the node's role?"""
         return self.complete and (
-            self.has_redirect or all(names.ENV_SERVICE_ENDPOINT in env_names(c) for c in self.others)
+            self.has_redirect or all(endpoints(c) and endpoints(c) <= {self.endpoint} for c in self.others)
         )
 
     @fact(
@@ -186,6 +290,12 @@ class Facts(Pod):
     def others_variables(self) -> list[tuple[Object, set[str]]]:
         """Each container that is not ours, with the names of the variables that it sets itself."""
         return [(container, set(env_names(container))) for container in self.others]
+
+
+def endpoints(container: Object) -> set[str]:
+    """Return where a container's own variables tell SDKs to look for the metadata service; '' for an unknown place."""
+    values = (e.get("value") for e in maps(container, "env") if e.get("name") == names.ENV_SERVICE_ENDPOINT)
+    return {value if isinstance(value, str) else "" for value in values}
 
 
 # Name -> CEL of all questions, in an order in which each stands on those before it.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from emulator import names
+from emulator.injection.pod import MESH_ANNOTATIONS
 from emulator.injection.steps import PARAMETERS
 from emulator.settings import (
     DURATION_SECONDS,
@@ -41,6 +42,7 @@ CHOICES = {
     "sidecarMode": ("auto", "native", "classic"),
     "redirectMode": names.REDIRECT_MODES,
     "imdsVersion": names.IMDS_VERSIONS,
+    "mesh": ("none", *MESH_ANNOTATIONS),
     "useFipsEndpoint": BOOLEANS,
     "appRegion": BOOLEANS,
     "allowedRolesMode": ("off", "audit", "enforce"),
@@ -76,6 +78,11 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
         choice(parameters, key, "", choices)
+    allowed = required(parameters, "redirectAllowed", f"set it to one or more of {', '.join(names.REDIRECT_MODES)}")
+    for mode in allowed.split(","):
+        choice({"redirectAllowed": mode}, "redirectAllowed", "", names.REDIRECT_MODES)
+    if parameters["redirectMode"] not in allowed.split(","):
+        raise wrong("redirectMode", parameters["redirectMode"], f"it is not among redirectAllowed, {allowed}")
     # What `serve` would refuse when the pod has been made.
     endpoint(parameters, "stsEndpoint", insecure_allowed_by="allowInsecureEndpoint")
     proxy(parameters, "httpsProxy")

@@ -38,6 +38,11 @@ def only(name: str, key: str, choices: tuple[str, ...]) -> Rule:
     )
 
 
+def containers_where(condition: str) -> str:
+    """Return CEL for the names of those containers `c`, not ours, for which a condition holds, as `listed` has them."""
+    return f"variables.others.filter(c, {condition}).map(c, string(c.name)).join(', ')"
+
+
 def listed(names: Iterable[str]) -> str:
     """Return what a rule found, several as one text."""
     return ", ".join(names)

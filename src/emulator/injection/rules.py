@@ -13,9 +13,10 @@ from emulator import names
 from emulator.arn import ROLE_ARN_FORM
 from emulator.injection.advice import WARNINGS
 from emulator.injection.cel_text import param, text, texts
+from emulator.injection.facts import endpoints, points_to
 from emulator.injection.json_values import maps
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
-from emulator.injection.rule import Rule, listed, not_allowed, only, path
+from emulator.injection.rule import Rule, containers_where, listed, not_allowed, only, path
 from emulator.partitions import PARTITIONS
 
 if TYPE_CHECKING:
@@ -40,13 +41,21 @@ def _listens(port: Object, numbers: tuple[int, ...]) -> bool:
     return (port.get("protocol") or "TCP") == "TCP" and port.get("containerPort") in numbers
 
 
+def _redirect_not_allowed(facts: Facts) -> str:
+    return "" if facts.redirect_mode in facts.parameters["redirectAllowed"].split(",") else facts.redirect_mode
+
+
+def _endpoints_elsewhere(facts: Facts) -> str:
+    return listed(c["name"] for c in facts.others if not endpoints(c) <= {facts.endpoint}) if facts.env else ""
+
+
 REFUSALS = (
     Rule(
         "windows",
         "variables.windows",
         lambda facts: facts.windows,
-        "$found is windows, where the emulator can't run: run the pod on Linux, or remove the label"
-        f" {names.LABEL_ENABLED}",
+        "the pod requires Windows ($found), but the emulator runs only on Linux: run the pod on Linux, or remove the"
+        f" label {names.LABEL_ENABLED}",
     ),
     Rule(
         "host-network",
@@ -54,6 +63,14 @@ REFUSALS = (
         lambda facts: "true" if facts.spec.get("hostNetwork") else "",
         "spec.hostNetwork is true: the redirect of 169.254.169.254 would change the whole node: "
         f"remove hostNetwork, or the label {names.LABEL_ENABLED}",
+    ),
+    # Ahead of all that show an annotation's value.
+    Rule(
+        "annotation-characters",
+        "variables.odd_annotation",
+        lambda facts: facts.odd_annotation,
+        "metadata.annotations[$found] holds $odd_value: remove what is shown between < and >, characters that are"
+        " not printable ASCII",
     ),
     Rule(
         "role-missing",
@@ -77,6 +94,20 @@ REFUSALS = (
     ),
     only("imds-version", names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
     only("redirect", names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
+    Rule(
+        "redirect-not-allowed",
+        f"variables.redirect_mode in {param('redirectAllowed')}.split(',') ? '' : variables.redirect_mode",
+        _redirect_not_allowed,
+        f"{path(names.ANNOTATION_REDIRECT)} is $found, which the installation does not allow: set it to one of"
+        " $redirectAllowed, or remove it",
+    ),
+    Rule(
+        "endpoint-elsewhere",
+        "!variables.env ? '' : " + containers_where(f"!({points_to('[variables.endpoint]')})"),
+        _endpoints_elsewhere,
+        f"container $found sets {names.ENV_SERVICE_ENDPOINT} to something other than the emulator, $endpoint: remove"
+        f" the variable, or set {path(names.ANNOTATION_REDIRECT)} to iptables",
+    ),
     only("app-region", names.ANNOTATION_APP_REGION, ("true", "false")),
     only("end-with-app", names.ANNOTATION_END_WITH_APP, ("true", "false")),
     Rule(

@@ -23,7 +23,7 @@ from emulator.injection.nodes import (
     Part,
     When,
 )
-from emulator.injection.pod import DEFAULT_CONTAINER
+from emulator.injection.pod import DEFAULT_CONTAINER, MESH_ANNOTATIONS
 from emulator.injection.recognition import EMULATOR_ARGS, REDIRECT_ARGS
 
 # Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
@@ -35,6 +35,8 @@ PARAMETERS = {
     "imagePullSecrets": "names of Secrets in the pod's namespace, by commas",
     "sidecarMode": "auto, native or classic; auto goes by the version of the API server",
     "redirectMode": "iptables or env, for pods without the annotation imds-emulator/redirect",
+    "redirectAllowed": "modes that a pod may have, by commas",
+    "mesh": "none, istio or linkerd: the mesh whose annotation keeps the health port out of it",
     "imdsVersion": "v1, v1-and-v2 or v2, for pods without the annotation imds-emulator/imds-version",
     "port": "credential port, on the pod's loopback",
     "healthPort": "port of probes and metrics",
@@ -213,6 +215,12 @@ _VARIABLES = (
     AddVariables({names.ENV_REGION: Fact("region"), names.ENV_DEFAULT_REGION: Fact("region")}, ("app_region",)),
 )
 
+
+def _outside_mesh(mesh: str) -> Add:
+    path = "/metadata/annotations/" + MESH_ANNOTATIONS[mesh].replace("/", "~1")
+    return Add(path, Fact("ports_outside_mesh"), ("injectable", f"needs_{mesh}"))
+
+
 STEPS = (
     # First, while the containers have the places that they came with. Also in an injected pod: another webhook may have
     # put in a container since.
@@ -233,6 +241,8 @@ STEPS = (
         Fact("first_container"),
         ("injectable", "classic", "no_default_container"),
     ),
+    _outside_mesh("istio"),
+    _outside_mesh("linkerd"),
     # So that the pod is complete for every installation, whatever its own redirect is.
     Add(
         "/metadata/annotations/" + names.ANNOTATION_REDIRECT.replace("/", "~1"),

@@ -31,7 +31,7 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
     f"annotation `{names.ANNOTATION_END_WITH_APP}`": (
-        "`true` or `false`, before Kubernetes 1.29: does the sidecar end with the app? Default: in Jobs"
+        "`true` or `false`, classic sidecar only: does it end once the app has? Default: `true` for Jobs, otherwise `false`"
     ),
 }
 NAMESPACE_KEYS = {

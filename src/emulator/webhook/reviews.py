@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from emulator import log, names
 from emulator.injection.admission import is_asked_for
 from emulator.injection.admission import review as answer_review
+from emulator.injection.facts import NATIVE_SIDECARS_SINCE
 from emulator.webhook.http1 import Request, Response, text
 from emulator.webhook.kubeapi import ApiError, Object
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from emulator.webhook.metrics import WebhookMetrics
     from emulator.webhook.namespaces import Namespaces
 
-NATIVE_SIDECARS_SINCE = (1, 29)  # KEP-753
 # Far more than a pod of the largest size that etcd stores has. Decoded, an empty one takes fifty times its two bytes.
 COLLECTIONS = 100_000
 
@@ -145,6 +145,6 @@ def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
 
 
 def has_native_sidecars(version: Object) -> bool:
-    """Return whether an API server of this `/version` knows restartable init containers; managed ones say "29+"."""
+    """Tell whether every kubelet of an API server of this `/version` has native sidecars; managed ones say "32+"."""
     major, minor = ("".join(c for c in str(version.get(key, "")) if c.isdigit()) for key in ("major", "minor"))
     return (int(major or 0), int(minor or 0)) >= NATIVE_SIDECARS_SINCE
