@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from emulator import names
+from emulator.partitions import FIPS_REGIONS
 from emulator.settings import SettingsError, endpoint, proxy
 from tests.chart.rendering import CHART, HelmError, objects, one, template
 
@@ -75,6 +76,10 @@ def test_wrong_value(setting: str, expected: str) -> None:
         "imds.healthPort=16925": "imds.port and imds.healthPort are both 16925: choose another imds.healthPort",
         "redirect.allowed={env}": (
             "redirect.mode is iptables, which is not in redirect.allowed (env): add it there, or choose another mode"
+        ),
+        "sts.useFipsEndpoint=true,sts.region=eu-west-1": (
+            "sts.useFipsEndpoint is true, and STS has no FIPS endpoint in sts.region, eu-west-1: choose one of"
+            f" {', '.join(FIPS_REGIONS)}, or set sts.useFipsEndpoint to false"
         ),
         "ports.health=8443": "ports.webhook and ports.health are both 8443: choose another ports.health",
     }.items(),

@@ -73,9 +73,9 @@ def run(
 def injected(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - a function
     """Return what injects a text that must not be refused."""
 
-    def inject_text(text: str, *arguments: str) -> str:
+    def inject_text(text: str, *arguments: str, warning: str = "") -> str:
         status, output, complaints = run(monkeypatch, capsys, "-f", "-", *arguments, stdin=text)
-        assert (0, "") == (status, complaints)
+        assert (0, warning) == (status, complaints.partition("warning: ")[2][: len(warning)] or complaints)
         return output
 
     return inject_text
@@ -194,10 +194,23 @@ def test_again(injected: Any) -> None:  # noqa: ANN401 - a function
 
 def test_redirect_of_one_installation_passes_another(injected: Any) -> None:  # noqa: ANN401 - a function
     """A pod that was injected for redirect `env` says so, and passes where the default is another."""
-    once = injected(DEPLOYMENT, "--set", "redirectMode=env")
+    warning = "-: Deployment/app: redirect mode env serves only"
+    once = injected(DEPLOYMENT, "--set", "redirectMode=env", warning=warning)
     template = yaml.safe_load(once)["spec"]["template"]
     assert template["metadata"]["annotations"][names.ANNOTATION_REDIRECT] == "env"
-    assert once == injected(once)
+    assert once == injected(once, warning=warning)
+
+
+def test_short_duration(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A duration that has SDKs ask for new credentials at every call is warned of."""
+
+    def complaints(seconds: int) -> str:
+        return run(monkeypatch, capsys, "-f", "-", "--set", f"durationSeconds={seconds}", stdin=DEPLOYMENT)[2]
+
+    assert complaints(1799).startswith(
+        "imds-emulator inject: warning: parameter durationSeconds='1799': SDKs that renew"
+    )
+    assert complaints(1800) == ""
 
 
 @pytest.mark.parametrize(
@@ -254,10 +267,10 @@ def test_aliases(injected: Any) -> None:  # noqa: ANN401 - a function
         "        - name: two\n          image: app:1\n          env: *env\n"
         "        - <<: *base\n          name: three\n"
     )
-    output = yaml.safe_load(injected(text, "--set", "redirectMode=env"))
+    output = yaml.safe_load(injected(text, "--set", "appRegion=true", "--set", "region=eu-west-1"))
 
     containers = output["spec"]["template"]["spec"]["containers"]
-    expected = ["A", names.ENV_SERVICE_ENDPOINT]
+    expected = ["A", names.ENV_REGION, names.ENV_DEFAULT_REGION]
     assert [("app", expected), ("two", expected), ("three", expected)] == [
         (c["name"], [e["name"] for e in c["env"]]) for c in containers
     ]

@@ -19,7 +19,7 @@ from emulator.inject.places import Path as PlacePath
 from emulator.injection import judgement, patch
 from emulator.injection.facts import Facts
 from emulator.injection.json_values import at
-from emulator.injection.parameters import check_parameters
+from emulator.injection.parameters import check_parameters, parameter_warnings
 from emulator.injection.pod import MIRROR_ANNOTATION
 from emulator.injection.shapes import shape_fault
 from emulator.injection.steps import PARAMETERS
@@ -99,6 +99,7 @@ def main(arguments: list[str]) -> int:
         if options.krm:
             return _krm(_read("-"))
         parameters = chosen(_given(options.parameters, options.set))
+        _say(f"warning: parameter {line}" for line in parameter_warnings(parameters))
         texts = [(name, _read(name)) for name in _files(options.filename)]
         report = Report()
         output = [inject(name, text, parameters, report) for name, text in texts]

@@ -17,7 +17,7 @@ from emulator.injection.invisible import INVISIBLE, by_number
 from emulator.injection.json_values import at, maps
 from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, Pod, fact
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
-from emulator.partitions import PARTITIONS
+from emulator.partitions import FIPS_REGIONS, PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,7 @@ def _needs(mesh: str) -> str:
 
 
 _INVISIBLE = numbered(INVISIBLE)
+_DEFAULT_REGIONS = ", ".join(f"{text(row.name)}: {text(row.default_region)}" for row in PARTITIONS.values())
 _REGION_PATTERNS = ", ".join(f"{text(row.name)}: {text(row.region_pattern)}" for row in PARTITIONS.values())
 
 
@@ -97,13 +98,31 @@ class Facts(Pod):
         return self.pod_region or self.parameters["region"]
 
     @fact(
-        f"variables.region == '' || !(variables.partition in {texts(tuple(PARTITIONS))})"
+        f"variables.region == '' || {param('stsEndpoint')} != ''"
+        f" || !(variables.partition in {texts(tuple(PARTITIONS))})"
         f" || variables.region.matches({{{_REGION_PATTERNS}}}[variables.partition])"
     )
     def region_fits(self) -> bool:
-        """Is the region of the ARN's partition? Also where another rule refuses the partition."""
+        """Is the region of the ARN's partition? Also with an endpoint of one's own, or an unknown partition."""
         row = PARTITIONS.get(self.partition)
-        return self.region == "" or row is None or re.fullmatch(row.region_pattern, self.region) is not None
+        if self.region == "" or self.parameters["stsEndpoint"] or row is None:
+            return True
+        return re.fullmatch(row.region_pattern, self.region) is not None
+
+    @fact(f"variables.region != '' ? variables.region : {{{_DEFAULT_REGIONS}}}[?variables.partition].orValue('')")
+    def sts_region(self) -> str:
+        """The region whose STS is asked, if it is AWS's; '' in an unknown partition."""
+        row = PARTITIONS.get(self.partition)
+        return self.region or (row.default_region if row else "")
+
+    @fact(
+        f"{param('useFipsEndpoint')} != 'true' || {param('stsEndpoint')} != ''"
+        f" || variables.sts_region in {texts(('', *FIPS_REGIONS))} ? '' : variables.sts_region"
+    )
+    def region_without_fips(self) -> str:
+        """The region whose FIPS endpoint is asked for and does not exist, '' if all is well."""
+        asked = self.parameters["useFipsEndpoint"] == "true" and not self.parameters["stsEndpoint"]
+        return self.sts_region if asked and self.sts_region not in ("", *FIPS_REGIONS) else ""
 
     @fact(annotation_or(names.ANNOTATION_REDIRECT, "redirectMode"))
     def redirect_mode(self) -> str:

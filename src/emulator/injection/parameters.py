@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 TOKEN_SECONDS = (600, 2**32)  # Kubernetes API, ServiceAccountTokenProjection, expirationSeconds
 BOOLEANS = ("true", "false")
 
+# Half of it, when the emulator renews, leaves what SDKs want: botocore and Java renew at 15 minutes.
+SHORT_DURATION_SECONDS = 1800
+
 NUMBERS = {
     "port": PORTS,
     "healthPort": PORTS,
@@ -82,12 +85,21 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
     for mode in allowed.split(","):
         choice({"redirectAllowed": mode}, "redirectAllowed", "", names.REDIRECT_MODES)
     if parameters["redirectMode"] not in allowed.split(","):
-        raise wrong("redirectMode", parameters["redirectMode"], f"it is not among redirectAllowed, {allowed}")
+        raise wrong("redirectMode", parameters["redirectMode"], f"must be one of redirectAllowed, {allowed!r}")
     # What `serve` would refuse when the pod has been made.
     endpoint(parameters, "stsEndpoint", insecure_allowed_by="allowInsecureEndpoint")
     proxy(parameters, "httpsProxy")
     if parameters["port"] == parameters["healthPort"]:
         raise wrong("healthPort", parameters["port"], "must differ from port")
+
+
+def parameter_warnings(parameters: Mapping[str, str]) -> list[str]:
+    """Return a line for each parameter that works, but probably not as intended."""
+    if int(parameters["durationSeconds"]) < SHORT_DURATION_SECONDS:
+        problem = "SDKs that renew credentials 15 minutes before they expire ask for new ones at nearly every call"
+        given = f"durationSeconds={parameters['durationSeconds']!r}"
+        return [f"{given}: {problem}; use {SHORT_DURATION_SECONDS} or more"]
+    return []
 
 
 def _error(directory: Path, message: str) -> SettingsError:

@@ -17,7 +17,7 @@ from emulator.injection.facts import endpoints, points_to
 from emulator.injection.json_values import maps
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from emulator.injection.rule import Rule, containers_where, listed, not_allowed, only, path
-from emulator.partitions import PARTITIONS
+from emulator.partitions import FIPS_REGIONS, PARTITIONS
 
 if TYPE_CHECKING:
     from emulator.injection.facts import Facts
@@ -123,6 +123,13 @@ REFUSALS = (
         lambda facts: "" if facts.region_fits else facts.parameters["region"],
         f"the installation's region is $found, but {path(names.ANNOTATION_ROLE_ARN)} is of partition $partition:"
         f" set {path(names.ANNOTATION_REGION)} to a region of that partition",
+    ),
+    Rule(
+        "fips-nowhere",
+        "variables.region_without_fips",
+        lambda facts: facts.region_without_fips,
+        "the installation asks for the FIPS endpoint of STS (sts.useFipsEndpoint), which AWS does not have in $found:"
+        f" set {path(names.ANNOTATION_REGION)} to one of {', '.join(FIPS_REGIONS)}, or useFipsEndpoint to false",
     ),
     Rule(
         "app-region-unknown",

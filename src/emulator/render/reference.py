@@ -31,7 +31,8 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
     f"annotation `{names.ANNOTATION_END_WITH_APP}`": (
-        "`true` or `false`, classic sidecar only: does it end once the app has? Default: `true` for Jobs, otherwise `false`"
+        "`true` or `false`, classic sidecar only: does it end once the app has? Default: `true` for Jobs, otherwise"
+        " `false`"
     ),
 }
 NAMESPACE_KEYS = {

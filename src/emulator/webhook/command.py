@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator import __version__, cores, log, names
-from emulator.injection.parameters import read_parameters
+from emulator.injection.parameters import parameter_warnings, read_parameters
 from emulator.settings import SettingsError, environment
 from emulator.webhook.http1 import Request, Response, text
 from emulator.webhook.kubeapi import ApiError, KubeApi
@@ -50,7 +50,9 @@ def main(arguments: list[str]) -> int:
     cores.forbid(0)
     try:
         settings = webhook_settings(environment())
-        webhook = Webhook(settings, read_parameters(settings.parameters))
+        parameters = read_parameters(settings.parameters)
+        _warn(parameters)
+        webhook = Webhook(settings, parameters)
     except SettingsError as error:
         return _fail(str(error))
     try:
@@ -126,6 +128,7 @@ class Webhook:
         if parameters != self._reviews.parameters:
             self._reviews.parameters = parameters
             log.write("info", "parameters-changed", {})
+            _warn(parameters)
         return next_look
 
     def _context(self) -> ssl.SSLContext:
@@ -172,6 +175,11 @@ class Webhook:
         if request.path == names.METRICS_PATH:
             return Response(HTTPStatus.OK, self._metrics.text(is_ready=reason is None).encode(), MEDIA_TYPE)
         return text(HTTPStatus.NOT_FOUND, "no such path")
+
+
+def _warn(parameters: Mapping[str, str]) -> None:
+    for line in parameter_warnings(parameters):
+        log.write("warning", "parameter", {"message": line})
 
 
 def _log_failure(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
