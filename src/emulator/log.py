@@ -8,10 +8,23 @@ import time
 from select import POLLOUT, poll
 
 STDERR = 2
+LEVELS = ("debug", "info", "error")
+shown = {"info", "error"}
+
+
+def show_from(level: str) -> None:
+    """Write lines of this level and of those above it from now on."""
+    shown.clear()
+    shown.update(LEVELS[LEVELS.index(level) :])
 
 
 def write(level: str, event: str, fields: dict[str, str]) -> None:
-    """Write one line. Where nobody takes it (a closed or full pipe, a full disk) it is lost; the server goes on."""
+    """Write one line, if its level is shown.
+
+    Where nobody takes it (a closed or full pipe, a full disk) it is lost; the server goes on.
+    """
+    if level not in shown:
+        return
     writable = poll()
     writable.register(STDERR, POLLOUT)
     try:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from emulator import log
 from emulator.webhook.http1 import Request, Response
 from emulator.webhook.kubeapi import ApiError, KubeApi
 from emulator.webhook.metrics import WebhookMetrics
 from emulator.webhook.namespaces import Namespaces
 from emulator.webhook.reviews import Reviews, has_native_sidecars, read_review, who
 from tests.webhook.running import PARAMETERS, ROLE, pod, review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ALLOWED_ROLES = "imds-emulator/allowed-roles"
 
@@ -102,9 +106,10 @@ def test_decisions_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> 
     for each in (secret, pod("b", spec={"hostNetwork": True, "containers": []})):
         admit(handler, each)
 
-    lines = [line.split(" ", 2)[2].rpartition(" ")[0] for line in capfd.readouterr().err.splitlines()]
-    assert "event=admission result=injected namespace=team-a pod=c operation=CREATE uid=uid-1" == lines[0]
-    assert lines[1].startswith("event=admission result=refused namespace=team-a pod=b operation=CREATE uid=uid-1 mess")
+    logged = capfd.readouterr().err.replace(ROLE, "ROLE").splitlines()
+    lines = [line.split(" ", 2)[2].rpartition(" ")[0] for line in logged]
+    assert "event=admission result=injected namespace=team-a pod=c role=ROLE operation=CREATE uid=uid-1" == lines[0]
+    assert lines[1].startswith("event=admission result=refused namespace=team-a pod=b role=ROLE operation=CREATE uid=")
     assert 2 == len(lines)
     assert "hunter2" not in "".join(lines)
     counts = [line for line in handler._metrics.text(is_ready=True).splitlines() if "reviews_total{" in line]  # noqa: SLF001
@@ -114,6 +119,45 @@ def test_decisions_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> 
         'imds_emulator_webhook_reviews_total{result="refused"} 1',
         'imds_emulator_webhook_reviews_total{result="error"} 0',
     ] == counts
+
+
+@pytest.fixture
+def _level() -> Iterator[None]:
+    """Go back to the level that is the default."""
+    yield
+    log.show_from("info")
+
+
+@pytest.mark.usefixtures("_level")
+@pytest.mark.parametrize(("level", "lines", "has_user"), [("debug", 1, True), ("info", 1, False), ("error", 0, False)])
+def test_level(level: str, lines: int, has_user: bool, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: FBT001
+    """A decision is a line at `info`, has user and warnings at `debug`, and is none at `error`; errors always are."""
+    log.show_from(level)
+    handler, _ = reviews()
+    proxied = {"containers": [{"name": "app", "env": [{"name": "AWS_EC2_METADATA_DISABLED", "value": "true"}]}]}
+    asked = review(pod("c", spec=proxied))
+    asked["request"]["userInfo"] = {"username": "jane"}
+
+    answer(handler, json.dumps(asked).encode())
+    logged = capfd.readouterr().err
+    answer(handler, b"{")
+    failed = capfd.readouterr().err
+
+    assert lines == len(logged.splitlines())
+    assert has_user == ("user=jane" in logged) == ("AWS_EC2_METADATA_DISABLED" in logged)
+    assert "level=error event=admission" in failed
+
+
+@pytest.mark.parametrize("user", [None, [], "jane", {"username": 7}])
+@pytest.mark.usefixtures("_level")
+def test_odd_user(user: Any, capfd: pytest.CaptureFixture[str]) -> None:  # noqa: ANN401 - any JSON
+    """What stands where the user should be does no harm at `debug`."""
+    log.show_from("debug")
+    asked = review(pod())
+    asked["request"]["userInfo"] = user
+
+    assert 200 == answer(reviews()[0], json.dumps(asked).encode()).status
+    assert "user=" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

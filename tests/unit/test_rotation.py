@@ -31,6 +31,7 @@ SETTINGS = WebhookSettings(
     poll_seconds=POLL,
     ca_validity_seconds=1200,
     leaf_validity_seconds=300,
+    log_level="info",
     api_host="api",
     api_port=443,
     service_account=Path(),

@@ -44,6 +44,7 @@ def test_defaults(environ: dict[str, str], tmp_path: Path) -> None:
         api_host="10.0.0.1",
         api_port=443,
         service_account=tmp_path,
+        log_level="info",
     )
 
     assert expected == webhook_settings({**environ, "IMDS_EMULATOR_WEBHOOK_PORT": " "})
@@ -61,6 +62,7 @@ def test_given_certificate_needs_no_secret(environ: dict[str, str], tmp_path: Pa
     ("name", "value", "expected"),
     [
         ("IMDS_EMULATOR_CERTIFICATE_MODE", "vault", "='vault': must be one of self, cert-manager, secret"),
+        ("IMDS_EMULATOR_LOG_LEVEL", "warn", "='warn': must be one of debug, info, error"),
         ("IMDS_EMULATOR_CERTIFICATE_SECRET", "", " is not set: set it to the name of the Secret for the certificate"),
         ("POD_NAMESPACE", "", " is not set: set it to the namespace of the Secret"),
         (

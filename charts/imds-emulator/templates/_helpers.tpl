@@ -3,9 +3,10 @@ Name of the objects. Cut so that the longest suffix of ours (`-certificate`) sti
 release may have dots or start with a digit, which a Service may not.
 */}}
 {{- define "imds-emulator.fullname" -}}
+{{- $part := .Values.nameOverride | default .Chart.Name }}
 {{- $name := .Release.Name }}
-{{- if not (contains .Chart.Name $name) }}
-{{- $name = printf "%s-%s" $name .Chart.Name }}
+{{- if not (contains $part $name) }}
+{{- $name = printf "%s-%s" $name $part }}
 {{- end }}
 {{- $name = .Values.fullnameOverride | default $name | replace "." "-" }}
 {{- regexReplaceAll "^([0-9])" $name "r${1}" | trunc 51 | trimAll "-" }}
@@ -30,11 +31,32 @@ app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- toYaml (merge $own (.Values.podLabels | default dict) (.Values.commonLabels | default dict)) }}
 {{- end }}
 
-{{/* Full name of an image; takes `image` (one of the values' images) and `root`. */}}
+{{/*
+Full name of an image; takes `image` (one of the values' images), its `key` and `root`. As in every reference to an image,
+what stands before the first slash is a registry if it has a dot or a colon, or is localhost.
+*/}}
 {{- define "imds-emulator.image" -}}
 {{- $registry := .image.registry | default .root.Values.global.imageRegistry }}
+{{- if regexMatch "^(localhost|[^/]*[.:][^/]*)/" .image.repository }}
+{{- if .image.registry }}
+{{- fail (printf "%s.repository is %s, which has a registry already: set %s.registry to \"\", or leave the registry out of the repository" .key .image.repository .key) }}
+{{- end }}
+{{- $registry = "" }}
+{{- end }}
 {{- with $registry }}{{ trimSuffix "/" . }}/{{ end }}{{ .image.repository }}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag | default .root.Chart.AppVersion }}{{ end }}
+{{- end }}
+
+{{/* Pull secrets of the webhook's pods and of the tests', or nothing. */}}
+{{- define "imds-emulator.pullSecrets" -}}
+{{- $secrets := list }}
+{{- range concat (.Values.global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) }}
+{{- end }}
+{{- with uniq $secrets -}}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "imds-emulator.serviceAccountName" -}}
@@ -93,23 +115,36 @@ Those parameters that a policy reads, as a map in CEL, of which all JSON objects
 
 {{/* A test's objects go when it has succeeded, and before it is run again. */}}
 {{- define "imds-emulator.testHook" -}}
-helm.sh/hook: test
-helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- $own := dict "helm.sh/hook" "test" "helm.sh/hook-delete-policy" "before-hook-creation,hook-succeeded" }}
+{{- toYaml (merge $own (.Values.commonAnnotations | default dict)) }}
+{{- end }}
+
+{{/* Not the name of the webhook's pods, which its Service selects. */}}
+{{- define "imds-emulator.testLabels" -}}
+{{- $own := dict "app.kubernetes.io/name" (printf "%s-test" .Chart.Name) }}
+{{- toYaml (merge $own (include "imds-emulator.labels" . | fromYaml)) }}
+{{- end }}
+
+{{/* What the pods of the tests have in common. Their user is not the emulator's, whose connections are its own. */}}
+{{- define "imds-emulator.testPod" -}}
+restartPolicy: Never
+nodeSelector: {kubernetes.io/os: linux}
+{{- with .Values.podSecurityContext }}
+securityContext:
+  {{- $user := ternary (dict "runAsUser" 65532 "runAsGroup" 65532) dict (hasKey . "runAsUser") }}
+  {{- toYaml (mergeOverwrite (deepCopy .) $user) | nindent 2 }}
+{{- end }}
 {{- end }}
 
 {{- define "imds-emulator.testContainer" -}}
 name: probe
-image: {{ include "imds-emulator.image" (dict "image" .Values.image "root" .) | quote }}
+image: {{ include "imds-emulator.image" (dict "image" .Values.image "key" "image" "root" .) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 resources:
   requests: {cpu: 10m, memory: 32Mi}
   limits: {cpu: 500m, memory: 64Mi}
+{{- with .Values.securityContext }}
 securityContext:
-  runAsNonRoot: true
-  runAsUser: 16925
-  runAsGroup: 16925
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: {drop: [ALL]}
-  seccompProfile: {type: RuntimeDefault}
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}

@@ -40,10 +40,17 @@ class Helm:
         ours = '(include "imds-emulator.labels" . | fromYaml)'
         return f"{{{{- toYaml (mergeOverwrite {ours} (.Values.{more} | default dict)) | nindent {indent} }}}}"
 
-    def with_defaults(self, path: str, indent: int, defaults: dict[str, str]) -> str:
-        """Print the map at `path`, and what of `defaults` is not in it."""
-        ours = " ".join(json.dumps(word) for pair in defaults.items() for word in pair)
-        return f"{{{{- toYaml (mergeOverwrite (dict {ours}) (.Values.{path} | default dict)) | nindent {indent} }}}}"
+    def merged(self, indent: int, ours: dict[str, str], *paths: str) -> str:
+        """Print `ours` with the maps at `paths`, of which a later one wins."""
+        return f"{{{{- toYaml ({_merged(ours, paths)}) | nindent {indent} }}}}"
+
+    def annotations(self, indent: int, ours: dict[str, str] | None = None, more: str = "") -> str:
+        """Print the key `annotations`: `ours`, those of every object, those of the map at `more`; nothing if empty."""
+        margin, inner = " " * indent, indent + 2
+        return (
+            f"{{{{- with {_merged(ours or {}, ('commonAnnotations', more) if more else ('commonAnnotations',))} }}}}\n"
+            f"{margin}annotations:\n{' ' * inner}{{{{- toYaml . | nindent {inner} }}}}\n{margin}{{{{- end }}}}"
+        )
 
     def selector_labels(self, indent: int) -> str:
         """Print the labels that select the webhook's pods."""
@@ -52,6 +59,10 @@ class Helm:
     def pod_labels(self, indent: int) -> str:
         """Print the labels of the webhook's pods."""
         return _include("podLabels", indent)
+
+    def pull_secrets(self, indent: int) -> str:
+        """Print the pull secrets of the webhook's pods, or nothing where there are none."""
+        return f'{{{{- with include "imds-emulator.pullSecrets" . }}}}{{{{ . | nindent {indent} }}}}{{{{- end }}}}'
 
     def namespace_selector(self, indent: int) -> str:
         """Print the selector of the namespaces that are injected."""
@@ -82,7 +93,7 @@ class Helm:
 
     def image(self, path: str) -> str:
         """Print the full name of an image."""
-        return f'{{{{ include "imds-emulator.image" (dict "image" .Values.{path} "root" .) | quote }}}}'
+        return f'{{{{ include "imds-emulator.image" (dict "image" .Values.{path} "key" "{path}" "root" .) | quote }}}}'
 
     def parameters(self, indent: int, keys: Iterable[str]) -> str:
         """Print the map of some parameters in CEL."""
@@ -140,6 +151,11 @@ class Helm:
 
 def _include(name: str, indent: int) -> str:
     return f'{{{{- include "imds-emulator.{name}" . | nindent {indent} }}}}'
+
+
+def _merged(ours: dict[str, str], paths: tuple[str, ...]) -> str:
+    words = "".join(f" {json.dumps(word)}" for pair in ours.items() for word in pair)
+    return f"mergeOverwrite (dict{words})" + "".join(f" (.Values.{path} | default dict)" for path in paths)
 
 
 def _key(path: str) -> str:

@@ -42,9 +42,17 @@ class Kustomize:
         """Print the labels of an object, with those of the map at `more`, which win."""
         return to_yaml({**_LABELS, **(self._get(more) if more else {})}, indent)
 
-    def with_defaults(self, path: str, indent: int, defaults: dict[str, str]) -> str:
-        """Print the map at `path`, and what of `defaults` is not in it."""
-        return to_yaml({**defaults, **self._get(path)}, indent)
+    def merged(self, indent: int, ours: dict[str, str], *paths: str) -> str:
+        """Print `ours` with the maps at `paths`, of which a later one wins."""
+        return to_yaml(self._merged(ours, *paths), indent)
+
+    def annotations(self, indent: int, ours: dict[str, str] | None = None, more: str = "") -> str:
+        """Print the key `annotations`: `ours`, those of every object, those of the map at `more`; nothing if empty."""
+        found = self._merged(ours or {}, "commonAnnotations", *([more] if more else []))
+        return f"annotations:\n{' ' * (indent + 2)}{to_yaml(found, indent + 2)}" if found else ""
+
+    def _merged(self, ours: dict[str, str], *paths: str) -> dict[str, str]:
+        return {key: value for part in (ours, *map(self._get, paths)) for key, value in part.items()}
 
     def selector_labels(self, indent: int) -> str:
         """Print the labels that select the webhook's pods."""
@@ -53,6 +61,10 @@ class Kustomize:
     def pod_labels(self, indent: int) -> str:
         """Print the labels of the webhook's pods."""
         return to_yaml(_SELECTOR, indent)
+
+    def pull_secrets(self, indent: int) -> str:
+        """Print the pull secrets of the webhook's pods, or nothing where there are none."""
+        return self.tree("imagePullSecrets", indent)
 
     def namespace_selector(self, indent: int) -> str:
         """Print the selector of the namespaces that are injected."""

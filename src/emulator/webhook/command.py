@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
         webhook = Webhook(settings, parameters)
     except SettingsError as error:
         return _fail(str(error))
+    log.show_from(settings.log_level)
     try:
         asyncio.run(webhook.run())
     except OSError as error:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # Far more than a pod of the largest size that etcd stores has. Decoded, an empty one takes fifty times its two bytes.
 COLLECTIONS = 100_000
+ROLE_LIMIT = 1024  # characters of it in a line of the log; no role's ARN has as many
 
 
 class Reviews:
@@ -96,6 +97,10 @@ class Reviews:
             "message": (response.get("status") or {}).get("message", ""),
             "milliseconds": f"{seconds * 1000:.2f}",
         }
+        if "debug" in log.shown:
+            user = review["request"].get("userInfo")
+            name = user.get("username") if isinstance(user, dict) else ""
+            fields |= {"user": _text(name), "warnings": "; ".join(response.get("warnings") or [])}
         log.write("info", "admission", fields)
         return Response(HTTPStatus.OK, body, "application/json")
 
@@ -131,9 +136,12 @@ def who(request: Object) -> dict[str, str]:
     pod = request.get("object")
     metadata = pod.get("metadata") if isinstance(pod, dict) else None
     given = metadata if isinstance(metadata, dict) else {}
+    annotations = given.get("annotations")
+    role = annotations.get(names.ANNOTATION_ROLE_ARN) if isinstance(annotations, dict) else ""
     return {
         "namespace": _text(request.get("namespace")),
         "pod": _text(request.get("name")) or _text(given.get("name")) or f"{_text(given.get('generateName'))}*",
+        "role": _text(role)[:ROLE_LIMIT],
         "operation": _text(request.get("operation")),
         "dry_run": "true" if request.get("dryRun") else "",
         "uid": _text(request.get("uid")),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emulator import names
+from emulator import log, names
 from emulator.settings import PORTS, SettingsError, choice, integer, required, text, wrong
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class WebhookSettings:
     api_host: str
     api_port: int
     service_account: Path
+    log_level: str
 
 
 def webhook_settings(environ: Mapping[str, str]) -> WebhookSettings:
@@ -80,6 +81,7 @@ def webhook_settings(environ: Mapping[str, str]) -> WebhookSettings:
         api_host=required(environ, names.ENV_API_HOST, "run in a pod, or set it to the API server's host"),
         api_port=integer(environ, names.ENV_API_PORT, 443, PORTS),
         service_account=_directory(environ, names.ENV_SERVICE_ACCOUNT, names.SERVICE_ACCOUNT_DIRECTORY),
+        log_level=choice(environ, names.ENV_LOG_LEVEL, "info", log.LEVELS),
     )
     _check(settings)
     return settings
