@@ -43,10 +43,14 @@ def helm(*arguments: str) -> str:
 
 @cache
 def template(
-    *options: str, release: str = "imds-emulator", namespace: str = "imds-emulator", kube_version: str = KUBE_VERSION
+    *options: str,
+    release: str = "imds-emulator",
+    namespace: str = "imds-emulator",
+    kube_version: str = KUBE_VERSION,
+    chart: str = str(CHART),
 ) -> str:
     """Return the text of `helm template`; the same question is asked of helm once."""
-    return helm("template", release, str(CHART), "--namespace", namespace, "--kube-version", kube_version, *options)
+    return helm("template", release, chart, "--namespace", namespace, "--kube-version", kube_version, *options)
 
 
 def objects(*options: str, **where: str) -> list[Object]:

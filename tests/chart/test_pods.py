@@ -30,11 +30,20 @@ if TYPE_CHECKING:
             "image.registry=b.example/",
         ): f"b.example/imds-emulator/emulator:{__version__}",
         ("image.repository=reg.example:5000/p/emulator",): f"reg.example:5000/p/emulator:{__version__}",
+        (
+            "global.imageRegistry=mirror.example",
+            "image.repository=reg.example:5000/p/emulator",
+        ): f"reg.example:5000/p/emulator:{__version__}",
+        (
+            "global.imageRegistry=a.example",
+            "image.repository=p/q.r/emulator",
+        ): f"a.example/p/q.r/emulator:{__version__}",
+        ("global.imageRegistry=a.example", "image.repository=localhost/p"): f"localhost/p:{__version__}",
         (f"image.digest=sha256:{'0' * 64}", "image.tag=x"): f"imds-emulator/emulator@sha256:{'0' * 64}",
     }.items(),
 )
 def test_image(options: tuple[str, ...], expected: str) -> None:
-    """The webhook and the sidecar have one image; the registry is its own, else the global one (C59)."""
+    """The webhook and the sidecar have one image; it has one registry, its own, else the global one (C59, C106)."""
     found = objects(*(f"--set-string={option}" for option in options))
 
     assert (expected, expected) == (
@@ -98,6 +107,7 @@ def test_pass_through(tmp_path: Path) -> None:
         resources: {requests: {cpu: 1m}}
         priorityClassName: ""
         nodeSelector: {pool: infra}
+        strategy: {type: Recreate}
         tolerations: [{key: infra, operator: Exists}]
         affinity: {nodeAffinity: {}}
         topologySpreadConstraints: [{topologyKey: rack, maxSkew: 1, whenUnsatisfiable: DoNotSchedule}]
@@ -121,12 +131,12 @@ def test_pass_through(tmp_path: Path) -> None:
         "serviceAccountName": "sa",
         "hostNetwork": True,
         "dnsPolicy": "ClusterFirstWithHostNet",
-        "nodeSelector": {"pool": "infra"},
+        "nodeSelector": {"kubernetes.io/os": "linux", "pool": "infra"},
         "tolerations": [{"key": "infra", "operator": "Exists"}],
         "affinity": {"nodeAffinity": {}},
         "topologySpreadConstraints": [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}],
     } == {key: spec[key] for key in (*PASSED, "serviceAccountName")}
-    assert "priorityClassName" not in spec
+    assert {"priorityClassName", "runtimeClassName"}.isdisjoint(spec)
     assert {
         "requests": {"cpu": "1m", "memory": "48Mi"},
         "limits": {"cpu": "1", "memory": "128Mi"},

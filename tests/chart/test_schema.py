@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 
-FREE = ("resources", "priorityClassName", "dashboard.labels", "global")  # these may be null: none
+# These may be null, for none, or pass straight through.
+FREE = (
+    *("resources", "priorityClassName", "dashboard.labels", "global"),
+    *("nodeSelector", "podSecurityContext", "securityContext"),
+)
 
 REFUSED = {
     "regio=eu-west-1": "at '': additional properties 'regio' not allowed",
@@ -56,6 +60,10 @@ REFUSED = {
     "allowedRoles.mode=false": "at '/allowedRoles/mode': value must be one of 'off', 'audit', 'enforce'",
     "podLabels.team=true": "at '/podLabels/team': got boolean, want string",
     "imagePullSecrets[0]=reg": "at '/imagePullSecrets/0': got string, want object",
+    "enabled=false": "at '/enabled': value must be true",
+    "logLevel=trace": "at '/logLevel': value must be one of 'debug', 'info', 'error'",
+    "nodeSelector.kubernetes\\.io/os=windows": "at '/nodeSelector/kubernetes.io~1os': value must be 'linux'",
+    "service.ipFamilies[0]=IPv5": "at '/service/ipFamilies/0': value must be one of 'IPv4', 'IPv6'",
 }
 
 
@@ -82,6 +90,10 @@ def test_wrong_value(setting: str, expected: str) -> None:
             f" {', '.join(FIPS_REGIONS)}, or set sts.useFipsEndpoint to false"
         ),
         "ports.health=8443": "ports.webhook and ports.health are both 8443: choose another ports.health",
+        "image.registry=a.example,image.repository=b.example/p": (
+            'image.repository is b.example/p, which has a registry already: set image.registry to "",'
+            " or leave the registry out of the repository"
+        ),
     }.items(),
 )
 def test_values_against_each_other(setting: str, expected: str) -> None:
