@@ -1,6 +1,6 @@
 # What each target does is written in Python; here is what runs after what.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check render images cluster cluster-down test-cluster conformance bench fuzz chaos soak venv venv-path lock
+.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos soak venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256sum | cut -c1-12)
@@ -18,8 +18,7 @@ help: ## This list
 demo: $(READY) ## The main job on a real cluster (MODE=webhook or policy)
 	$(PY) -m tests.demo --mode $(MODE)
 
-test: check images cluster ## Every test, on a real cluster
-	$(PY) -m tests.tools get kustomize kubectl
+test: check prepare cluster ## Every test, on a real cluster
 	$(PY) -m pytest $(APART) -q -n auto
 	$(PY) -m pytest tests $(addprefix --ignore=,$(APART))
 
@@ -31,6 +30,9 @@ check: $(READY) ## Lint, types, direction of imports, generated files
 
 render: $(READY) ## Write chart and kustomize files from the templates
 	$(PY) -m emulator render
+
+prepare: $(READY) ## Build what the tests start: programs and images
+	$(PY) -m tests.prepare
 
 images: $(READY) ## Build both images, with docker, podman or buildah
 	$(PY) -m tests.images build

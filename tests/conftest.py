@@ -4,6 +4,7 @@ In: `--full`, which runs them at the size that docs/reliability.md reports. Out:
 """
 
 import shlex
+import warnings
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -23,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark."""
     config.addinivalue_line("markers", FULL_ONLY)
+    # Of pytest-helm-charts, for a fixture of its own that it has deprecated; not in `filterwarnings`, for it comes before
+    # pytest applies those.
+    warnings.filterwarnings("ignore", "cannot discover fixture 'app_catalog_factory'", pytest.PytestWarning)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

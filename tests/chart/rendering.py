@@ -12,8 +12,7 @@ from typing import Any
 
 import yaml
 
-from tests.tools import build
-from tests.tools.table import find
+from tests.tools import programs
 
 CHART = Path(__file__).parents[2] / "charts" / "imds-emulator"
 KUBE_VERSION = "v1.37.2"
@@ -25,17 +24,9 @@ class HelmError(Exception):
     """What helm wrote when it refused."""
 
 
-@cache
-def program() -> Path:
-    """Return the pinned helm, building it if it is missing."""
-    tool = find("helm")
-    build.ensure([tool])
-    return build.program(tool, "helm")
-
-
 def helm(*arguments: str) -> str:
     """Return what helm prints; raises HelmError with what it complains of."""
-    result = subprocess.run([program(), *arguments], capture_output=True, text=True, check=False)
+    result = subprocess.run([programs.path("helm"), *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
         raise HelmError(result.stderr + result.stdout)
     return result.stdout

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from emulator import names
-from tests.chart import rendering
 from tests.chart.rendering import (
     CHART,
     KUBE_VERSION,
@@ -22,8 +21,7 @@ from tests.chart.rendering import (
     template,
     webhook,
 )
-from tests.tools import build
-from tests.tools.table import find
+from tests.tools import programs
 
 if TYPE_CHECKING:
     from tests.chart.rendering import Object
@@ -137,13 +135,11 @@ def is_test(item: Object) -> bool:
 
 def test_chart_testing() -> None:
     """`ct lint` with the settings of ct.yaml takes the chart, with each of its `ci` values."""
-    tool = find("ct")
-    build.ensure([tool])
     root = CHART.parents[1]
-    path = f"{rendering.program().parent}{os.pathsep}{os.environ['PATH']}"
+    path = f"{programs.path('helm').parent}{os.pathsep}{os.environ['PATH']}"
 
     linted = subprocess.run(
-        [build.program(tool, "ct"), "lint", "--config", "ct.yaml", "--all"],
+        [programs.path("ct"), "lint", "--config", "ct.yaml", "--all"],
         cwd=root,
         env={**os.environ, "PATH": path},
         capture_output=True,

@@ -10,8 +10,7 @@ import yaml
 
 from emulator import __version__
 from tests.chart.rendering import CHART, objects, one
-from tests.tools import build
-from tests.tools.table import find
+from tests.tools import programs
 
 ROOT = CHART.parents[1]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
@@ -19,11 +18,8 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yaml"))
 
 def test_workflows() -> None:
     """`actionlint` finds nothing: syntax, expressions, contexts, inputs of well-known actions."""
-    tool = find("actionlint")
-    build.ensure([tool])
-
     linted = subprocess.run(
-        [build.program(tool, "actionlint"), *WORKFLOWS], cwd=ROOT, capture_output=True, text=True, check=False
+        [programs.path("actionlint"), *WORKFLOWS], cwd=ROOT, capture_output=True, text=True, check=False
     )
 
     assert WORKFLOWS

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.cluster import health, pki, plan
-from tests.tools import build, ports
+from tests.tools import build, ports, programs
 from tests.tools.progress import StepFailedError, tail
 from tests.tools.table import TOOLS, Tool
 
@@ -36,7 +36,7 @@ def row(version: str) -> Tool:
 def running(version: str) -> Iterator[Path]:
     """Run an API server on a free port of 127.0.0.1; the administrator's kubeconfig."""
     tool = row(version)
-    build.ensure([TOOLS["etcd"], tool, TOOLS["kubectl"]])
+    build.ensure([TOOLS["etcd"], tool, *programs.rows(["kubectl"])])
     with tempfile.TemporaryDirectory(prefix="imds-emulator-apiserver-") as name, contextlib.ExitStack() as stack:
         folder = Path(name)
         client, peer, port = ports.free(3)

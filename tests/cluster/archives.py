@@ -9,9 +9,10 @@ import hashlib
 import io
 import json
 import shutil
+import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -81,27 +82,44 @@ def plain(name: str) -> str:
 
 def write(path: Path, name: str, program: Path) -> None:
     """Make a docker archive of image `name`: one layer that holds `program`, which it starts as nobody."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as content:
-        _add(content, program.name, program.read_bytes(), 0o755)
-    config = json.dumps(
-        {
-            "architecture": _architecture(program),
-            "os": "linux",
-            "config": {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer.getvalue()).hexdigest()}"]},
-        }
-    ).encode()
-    manifest = json.dumps([{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
+    layer = path.with_name(f"{path.name}.layer")
+    with tarfile.open(layer, mode="w") as content:
+        add(content, program.name, program.read_bytes(), 0o755)
+    started = {"Entrypoint": [f"/{program.name}"], "User": "65532:65532"}
+    write_layers(path, [name], [layer], started, _architecture(program))
+    layer.unlink()
+
+
+def write_layers(
+    path: Path, names: Sequence[str], layers: Sequence[Path], config: Mapping[str, object], architecture: str = ""
+) -> None:
+    """Make a docker archive of an image of these names: layers, the lowest first, and what a container starts."""
+    digests = []
+    for layer in layers:
+        with layer.open("rb") as content:
+            digests.append(f"sha256:{hashlib.file_digest(content, 'sha256').hexdigest()}")
+    described = {
+        "architecture": architecture or _architecture(Path(sys.executable)),
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": digests},
+    }
+    inside = [f"layer{number or ''}.tar" for number in range(len(layers))]
+    manifest = [{"Config": "config.json", "RepoTags": list(names), "Layers": inside}]
     part = path.with_name(f"{path.name}.part")
     with tarfile.open(part, mode="w") as archive:
-        _add(archive, "config.json", config)
-        _add(archive, "layer.tar", layer.getvalue())
-        _add(archive, "manifest.json", manifest)
+        add(archive, "config.json", json.dumps(described).encode())
+        for name, layer in zip(inside, layers, strict=True):
+            member = tarfile.TarInfo(name)
+            member.size = layer.stat().st_size
+            with layer.open("rb") as content:
+                archive.addfile(member, content)
+        add(archive, "manifest.json", json.dumps(manifest).encode())
     part.rename(path)
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+def add(archive: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    """Put a file into an archive, with no time and no owner but root."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(content), mode
     archive.addfile(member, io.BytesIO(content))

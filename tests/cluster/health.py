@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from tests.tools import build
+from tests.tools import programs
 from tests.tools.progress import BEAT_SECONDS, StepFailedError, say
-from tests.tools.table import TOOLS
 
 _POLL_SECONDS = 0.3
 
@@ -19,8 +18,8 @@ Fault = Callable[[], str]
 
 
 def kubectl(kubeconfig: Path) -> list[str]:
-    """Return the pinned kubectl, for this cluster."""
-    return [str(build.program(TOOLS["kubectl"], "kubectl")), f"--kubeconfig={kubeconfig}"]
+    """Return kubectl, for this cluster."""
+    return [str(programs.path("kubectl")), f"--kubeconfig={kubeconfig}"]
 
 
 def call(command: Sequence[str], *, stdin: int = subprocess.DEVNULL) -> str:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import health, images, state
-from tests.tools import build
+from tests.tools import build, programs
 from tests.tools.paths import log_path
 from tests.tools.progress import StepFailedError, run, say
-from tests.tools.table import KIND_NODE_IMAGE, TOOLS
+from tests.tools.table import KIND_NODE_IMAGE, Tool
 
 _CONFIG = Path(__file__).parent / "files" / "kind.yaml"
 _READY_SECONDS = 180.0
@@ -30,6 +30,10 @@ class Kind:
     def kubeconfig(self) -> Path:
         """Tell where the administrator's kubeconfig is once `up` has run."""
         return state.folder(self.name) / "kind.kubeconfig"
+
+    def rows(self) -> list[Tool]:
+        """Return the rows of the table that it needs."""
+        return programs.rows(("kind", "kubectl", "pause"))
 
     def exists(self) -> bool:
         """Tell whether kind has such a cluster, well or not."""
@@ -50,7 +54,7 @@ class Kind:
 
     def up(self) -> None:
         """Make the cluster, or check the one that runs; one that is not well is made anew."""
-        build.ensure([TOOLS["kind"], TOOLS["kubectl"], TOOLS["pause"]])
+        build.ensure(self.rows())
         with state.lock():
             if self.exists():
                 fault = self._fault(_HEALTHY_SECONDS)
@@ -103,7 +107,7 @@ class Kind:
         options = [f"--name={self._cluster}"]
         if arguments[0] in {"create", "delete"}:
             options.append(f"--kubeconfig={self.kubeconfig()}")
-        return [str(build.program(TOOLS["kind"], "kind")), *arguments, *options]
+        return [str(programs.path("kind")), *arguments, *options]
 
     @property
     def _cluster(self) -> str:

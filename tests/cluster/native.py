@@ -17,13 +17,13 @@ from pathlib import Path
 from tests.cluster import credentials, health, images, namespaces, plan, state
 from tests.cluster.addresses import Addresses, addresses
 from tests.cluster.node import CACHE
-from tests.tools import apt, build
+from tests.tools import apt, build, programs
 from tests.tools.paths import cache
 from tests.tools.progress import StepFailedError, say, tail
-from tests.tools.table import TOOLS, find
+from tests.tools.table import TOOLS, Tool, find
 
 PACKAGES = {"iproute2": "ip", "iptables": "iptables", "procps": "sysctl", "runc": "runc"}
-ROWS = ("etcd", "kubectl", "kubernetes", "containerd", "cni-plugins", "coredns", "pause")
+ROWS = ("etcd", "kubernetes", "containerd", "cni-plugins", "coredns", "pause")
 
 _READY_SECONDS = 120.0
 _HEALTHY_SECONDS = 20.0
@@ -44,6 +44,10 @@ class Native:
         """Return the administrator's kubeconfig; there once `up` has run."""
         return self.folder / "kubeconfig"
 
+    def rows(self) -> list[Tool]:
+        """Return the rows of the table that it is made of."""
+        return programs.rows((*ROWS, "kubectl"))
+
     def exists(self) -> bool:
         """Tell whether this machine has such a cluster, well or not."""
         return state.read(self.name) is not None
@@ -53,7 +57,7 @@ class Native:
         if os.geteuid() != 0:
             raise StepFailedError("provider native: must run as root, to make namespaces; or use kind, with docker")
         apt.ensure(PACKAGES if namespaces.BRIDGE_FILTER.exists() else {**PACKAGES, "kmod": "modprobe"})
-        build.ensure([TOOLS[row] for row in ROWS])
+        build.ensure(self.rows())
         with state.lock():
             record = state.read(self.name)
             if record and state.alive(record.process):

@@ -9,6 +9,7 @@ from typing import Protocol
 from tests.cluster.kind import Kind
 from tests.cluster.native import Native
 from tests.tools.progress import say
+from tests.tools.table import Tool
 
 NAMES = ("auto", "kind", "native")
 
@@ -18,6 +19,9 @@ class Provider(Protocol):
 
     def kubeconfig(self) -> Path:
         """Tell where the administrator's kubeconfig is once `up` has run."""
+
+    def rows(self) -> list[Tool]:
+        """Return the rows of the table of tools that it needs."""
 
     def up(self) -> None:
         """Make the cluster, or see that it is well; node and DNS are Ready afterwards."""
@@ -33,6 +37,14 @@ class Provider(Protocol):
 
     def load(self, archive: Path) -> list[str]:
         """Give the node the images of an archive, and return the names that pods use."""
+
+
+def having(kubeconfig: Path) -> Provider | None:
+    """Return the test cluster whose kubeconfig this is; None for any other cluster."""
+    found: tuple[Provider, ...] = tuple(
+        kind(name) for name in ("main", kubeconfig.resolve().parent.name) for kind in (Native, Kind)
+    )
+    return next((each for each in found if each.kubeconfig().resolve() == kubeconfig.resolve()), None)
 
 
 def choose(name: str, wanted: str = "auto") -> Provider:

@@ -11,17 +11,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from pytest_helm_charts.clusters import ExistingCluster
 
 from emulator import names
-from tests.cluster.provider import choose
+from tests import prepare
+from tests.cluster import foreign
+from tests.cluster.provider import choose, having
 from tests.demo import APP_NAMESPACE, NAMESPACE, RELEASE, STS_NAMESPACE, remove
 from tests.e2e import images, pods, sts
 from tests.e2e.kube import Kube, RefusedError, condition, path, program, wait_for
 from tests.e2e.pods import Team
 from tests.e2e.release import Release
+from tests.tools import build as tools
+from tests.tools import programs
 from tests.tools.progress import StepFailedError
 
 _READY_SECONDS = 120
@@ -74,10 +79,12 @@ def main() -> int:
 def demo(mode: str) -> None:
     """Take every step."""
     started = time.monotonic()
+    with step("Programs and images, built where they are missing", "the log named above"):
+        build()
     with step("A Kubernetes cluster", "python -m tests.cluster status"):
         kube = connect()
     kubectl = f"{program('kubectl')} --kubeconfig {kube.kubeconfig}"
-    with step("The images, built and given to the node", "the log named above"):
+    with step("The images, given to the node", "the log named above"):
         images.load(kube)
     with step("A test STS that stands in for AWS", f"{kubectl} --namespace {STS_NAMESPACE} get pods,events"):
         deployed = sts.deploy(kube, STS_NAMESPACE)
@@ -96,6 +103,17 @@ def demo(mode: str) -> None:
         f"  PYTHONPATH=src:. {sys.executable} -m tests.demo --remove\n"
         f"  make cluster-down"
     )
+
+
+def build() -> None:
+    """Build what the demo starts: no more than this cluster needs."""
+    given = os.environ.get("KUBECONFIG")
+    cluster = having(Path(given)) if given else choose("main")
+    rows = [*programs.rows(("helm", "kubectl")), *(cluster.rows() if cluster else ())]
+    if cluster or foreign.of(Path(str(given))):
+        prepare.everything({tool.name: tool for tool in rows}.values())
+    else:
+        tools.ensure(rows)
 
 
 def connect() -> Kube:

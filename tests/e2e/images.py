@@ -1,11 +1,13 @@
 """The images that the tests need, built and given to the node.
 
-In: a cluster. Out: nothing; on a cluster that is not of tests.cluster the images have to be there already.
+In: a cluster. Out: nothing; on a cluster that is neither of tests.cluster nor of kind, minikube or k3d the images have
+to be there already.
 """
 
 from pathlib import Path
 
-from tests.cluster.provider import Provider, choose
+from tests.cluster import foreign
+from tests.cluster.provider import Provider, having
 from tests.e2e import pods, sts
 from tests.e2e.kube import Kube
 from tests.images import build
@@ -20,7 +22,7 @@ def archives() -> list[Path]:
 
 def load(kube: Kube) -> None:
     """Give the node all images."""
-    node = provider(kube)
+    node = provider(kube) or foreign.of(kube.kubeconfig)
     if node:
         for archive in archives():
             node.load(archive)
@@ -28,9 +30,4 @@ def load(kube: Kube) -> None:
 
 def provider(kube: Kube) -> Provider | None:
     """Return the test cluster that this is, None if it is another."""
-    kubeconfig = kube.kubeconfig.resolve()
-    for name in ("main", kubeconfig.parent.name):
-        found = choose(name)
-        if found.kubeconfig().resolve() == kubeconfig:
-            return found
-    return None
+    return having(kube.kubeconfig)

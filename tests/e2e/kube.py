@@ -6,7 +6,6 @@ Requests go over one kept connection; kubectl is run only for what is more than 
 
 import json
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +14,7 @@ from typing import Any, TypeVar
 
 from pytest_helm_charts.clusters import ExistingCluster
 
-from tests.tools import build
-from tests.tools.table import find
+from tests.tools import programs
 
 Object = dict[str, Any]
 T = TypeVar("T")
@@ -37,13 +35,8 @@ class RefusedError(Exception):
 
 
 def program(name: str) -> str:
-    """Return the path of kubectl or helm: that of the person's PATH, else the pinned one, built if need be."""
-    found = shutil.which(name)
-    if not found:
-        tool = find(name)
-        build.ensure([tool])
-        found = str(build.program(tool, name))
-    return found
+    """Return the path of a program of the table, as text."""
+    return str(programs.path(name))
 
 
 def path(api_version: str, kind: str, namespace: str = "", name: str = "") -> str:

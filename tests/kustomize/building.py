@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.tools import build
-from tests.tools.table import find
+from tests.tools import programs
 
 ROOT = Path(__file__).parents[2] / "kustomize"
 
@@ -26,22 +24,14 @@ class KustomizeError(Exception):
     """What kustomize wrote when it refused."""
 
 
-@cache
-def program(name: str) -> Path:
-    """Return a pinned program, building it if it is missing."""
-    tool = find(name)
-    build.ensure([tool])
-    return build.program(tool, name)
-
-
 def kustomize(folder: Path) -> str:
     """Return what `kustomize build` prints; raises KustomizeError with its complaint."""
-    return _run([str(program("kustomize")), "build", *_with_helm(), str(folder)])
+    return _run([str(programs.path("kustomize")), "build", *_with_helm(), str(folder)])
 
 
 def kubectl_kustomize(folder: Path) -> str:
     """Return what `kubectl kustomize` prints; raises KustomizeError with its complaint."""
-    return _run([str(program("kubectl")), "kustomize", *_with_helm(), str(folder)])
+    return _run([str(programs.path("kubectl")), "kustomize", *_with_helm(), str(folder)])
 
 
 def objects(text: str) -> list[Object]:
@@ -66,7 +56,7 @@ def one(found: list[Object], kind: str, suffix: str = "") -> Object:
 
 def _with_helm() -> list[str]:
     """Let kustomize inflate charts, as app repositories do."""
-    return ["--enable-helm", f"--helm-command={program('helm')}"]
+    return ["--enable-helm", f"--helm-command={programs.path('helm')}"]
 
 
 def _run(command: list[str]) -> str:

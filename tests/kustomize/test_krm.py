@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.kustomize.building import ROOT, program
+from tests.kustomize.building import ROOT
 from tests.pods.cases import DIRECTORY, recorded
+from tests.tools import programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,7 +41,7 @@ def app(tmp_path: Path) -> Path:
 
 def build(app: Path) -> subprocess.CompletedProcess[str]:
     """Build as a user would who lets kustomize run programs."""
-    command = [str(program("kustomize")), "build", "--enable-alpha-plugins", "--enable-exec", "."]
+    command = [str(programs.path("kustomize")), "build", "--enable-alpha-plugins", "--enable-exec", "."]
     return subprocess.run(command, cwd=app, capture_output=True, text=True, check=False)
 
 

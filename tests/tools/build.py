@@ -1,10 +1,12 @@
-"""Builds a row of the table with `go build`, once.
+"""Builds rows of the table with `go build`, once.
 
 In: rows of the table. Out: folders of programs in the cache; each appears whole, by one rename.
 """
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import time
@@ -33,7 +35,8 @@ def program(tool: Tool, name: str) -> Path:
 def ensure(wanted: Sequence[Tool], built: Callable[[Tool], object] = lambda _: None) -> None:
     """Build what is missing of `wanted`, in that order; calls `built` for each row as soon as it is there.
 
-    One build at a time on a machine: a second caller waits for the first and then finds its programs.
+    One build at a time on a machine: a second caller waits for the first and then finds its programs. Rows share
+    Go's caches, which go at the end: ask for all at once. After a failure they stay, for the next attempt.
     """
     if all(folder(tool).exists() for tool in wanted):
         for tool in wanted:
@@ -41,11 +44,44 @@ def ensure(wanted: Sequence[Tool], built: Callable[[Tool], object] = lambda _: N
         return
     with locks.held(tools() / "lock"):
         go = golang.ensure()
+        outlook = Outlook([tool.cpu_seconds for tool in wanted if not folder(tool).exists()], os.cpu_count() or 1)
         for tool in wanted:
             if not folder(tool).exists():
-                _build(go, tool)
+                _build(go, tool, outlook)
+                outlook.finish(time.monotonic())
             built(tool)
         _drop_scratch()
+
+
+class Outlook:
+    """How far the builds are, and how long they will take: by what each cost once, and by the speed so far."""
+
+    def __init__(self, costs: Sequence[float], speed: float, started: float | None = None) -> None:
+        """`costs`: CPU seconds of each build; `speed`: how many of them pass in a second, until there is a figure."""
+        self._costs = list(costs)
+        self._speed = speed
+        self._started = self._began = time.monotonic() if started is None else started
+        self._done = 0
+
+    def finish(self, now: float) -> None:
+        """Count one more build as done."""
+        self._done += 1
+        self._began = now
+        self._speed = sum(self._costs[: self._done]) / max(now - self._started, 1)
+
+    def text(self, now: float) -> str:
+        """Return it in words."""
+        current = self._costs[self._done]
+        # One that takes longer than it did once is never quite done.
+        left = sum(self._costs[self._done :]) - min((now - self._began) * self._speed, 0.9 * current)
+        minutes = max(1, round(left / self._speed / 60))
+        return f"{self._done} of {len(self._costs)} done, about {minutes} min left"
+
+
+def executable(package: str) -> str:
+    """Return how `go build` calls the program of a package: by the last part of its path that is no major version."""
+    *_, before, last = ("", *package.split("/"))
+    return before if re.fullmatch(r"v[1-9]\d*", last) else last
 
 
 def module_file(tool: Tool, siblings: Sequence[str]) -> str:
@@ -83,7 +119,7 @@ def _flags(tool: Tool) -> list[str]:
     return ["-mod=mod", "-trimpath", f"-ldflags=-s -w {ldflags}".rstrip(), f"-tags={tool.tags}"]
 
 
-def _build(go: Path, tool: Tool) -> None:
+def _build(go: Path, tool: Tool, outlook: Outlook) -> None:
     label = f"{tool.name} {tool.version}"
     started = time.monotonic()
     log = log_path(tool.name)
@@ -101,11 +137,15 @@ def _build(go: Path, tool: Tool) -> None:
     def count() -> str:
         lines = log.read_text(errors="replace").splitlines()
         compiled = sum(1 for line in lines if line[:1].isalpha() and not line.startswith("go: "))
-        return f"({compiled} packages compiled)"
+        return f"({compiled} packages compiled; {outlook.text(time.monotonic())})"
 
+    if tool.programs:
+        # In one call, so that what they share is compiled once and links while the rest compiles.
+        command = [str(go), "build", "-v", *_flags(tool), "-o", f"{part}/", *tool.programs.values()]
+        say(f"{label}: {outlook.text(time.monotonic())}")
+        run(command, f"{label}: build {' '.join(tool.programs)}", log, env=environment, cwd=work, status=count)
     for name, package in tool.programs.items():
-        command = [str(go), "build", "-v", *_flags(tool), "-o", str(part / name), package]
-        run(command, f"{label}: build {name}", log, env=environment, cwd=work, status=count)
+        (part / executable(package)).rename(part / name)
     for kept in _kept(tool):
         shutil.copytree(Path(_fetched(go, tool, work, log)["Dir"]) / kept, part / Path(kept).name)
     tools().mkdir(parents=True, exist_ok=True)

@@ -24,7 +24,8 @@ class Tool:
     its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
     `source`: a folder beside this file that is the module, instead of a published one. `keeps`: a folder of the
     module that is kept beside the programs, by its last name. `requires`: further modules at a version, such as the
-    row's go.mod replaces others by. `apart`: built only when it is asked for by name.
+    row's go.mod replaces others by. `apart`: built only when it is asked for by name. `cpu_seconds`: what its build
+    took once, to tell how long one takes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Tool:
     keeps: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
     apart: bool = False
+    cpu_seconds: int = 60
 
 
 _KUBERNETES_VERSION = " ".join(
@@ -53,7 +55,10 @@ _KUBERNETES_VERSION = " ".join(
 
 _KUBERNETES = "v1.37.2"
 _PARTS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+_CNI_VERSION = "v1.9.1"
+_CNI_MODULE = "github.com/containernetworking/plugins"
 _CNI = {"bridge": "main", "loopback": "main", "host-local": "ipam", "portmap": "meta"}
+_KIND = "v0.33.0"
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _CERT_MANAGER = "github.com/cert-manager/cert-manager"
 _FLUX = "v1.9.6"
@@ -122,11 +127,9 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="cni-plugins",
-            version="v1.9.1",
-            module="github.com/containernetworking/plugins",
-            programs={
-                name: f"github.com/containernetworking/plugins/plugins/{kind}/{name}" for name, kind in _CNI.items()
-            },
+            version=_CNI_VERSION,
+            module=_CNI_MODULE,
+            programs={name: f"{_CNI_MODULE}/plugins/{kind}/{name}" for name, kind in _CNI.items()},
         ),
         Tool(
             name="coredns",
@@ -164,7 +167,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="kind",
-            version="v0.33.0",
+            version=_KIND,
             module="sigs.k8s.io/kind",
             programs={"kind": "sigs.k8s.io/kind"},
         ),
@@ -207,6 +210,31 @@ TOOLS: Mapping[str, Tool] = {
             module="github.com/fluxcd/source-controller",
             programs={},
             keeps="config/crd/bases",
+            apart=True,
+        ),
+        # What a node image for kind has beside the cluster's programs (tests/cluster/node_image.py).
+        Tool(
+            name="kubeadm",
+            version=_KUBERNETES,
+            module="k8s.io/kubernetes",
+            programs={"kubeadm": "k8s.io/kubernetes/cmd/kubeadm"},
+            ldflags=_KUBERNETES_VERSION,
+            staging=True,
+            apart=True,
+        ),
+        Tool(
+            name="cni-ptp",
+            version=_CNI_VERSION,
+            module=_CNI_MODULE,
+            programs={"ptp": f"{_CNI_MODULE}/plugins/main/ptp"},
+            apart=True,
+        ),
+        Tool(
+            name="kind-base",
+            version=_KIND,
+            module="sigs.k8s.io/kind",
+            programs={},
+            keeps="images/base/files",
             apart=True,
         ),
         _old_apiserver("v1.24.17"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import build, golang
+from tests.tools import build, golang, programs
 from tests.tools.table import TOOLS, find
 
 
@@ -62,3 +62,70 @@ def test_siblings_get_the_version_that_goes_with_the_module() -> None:
 def test_the_version_of_go_is_read_as_numbers(text: str, expected: tuple[int, int]) -> None:
     """Versions are compared as numbers: 1.9 is older than 1.26."""
     assert expected == golang.version_of(text)
+
+
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        ("helm.sh/helm/v3/cmd/helm", "helm"),
+        ("go.etcd.io/etcd/server/v3", "server"),
+        ("pause", "pause"),
+        ("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router", "kube-router"),
+        ("example.org/v2x", "v2x"),
+    ],
+)
+def test_a_program_is_found_where_go_puts_it(package: str, expected: str) -> None:
+    """Go calls a program by the last part of its package's path, a major version excepted."""
+    assert expected == build.executable(package)
+
+
+def test_the_outlook_goes_by_the_speed_so_far() -> None:
+    """First by the number of processors, then by what the builds so far took; a build that is late is never done."""
+    outlook = build.Outlook([120, 240, 240], speed=2, started=1000)
+    seen = [outlook.text(1000), outlook.text(1030)]
+    outlook.finish(1120)
+    seen += [outlook.text(1120), outlook.text(9999)]
+
+    assert [
+        "0 of 3 done, about 5 min left",
+        "0 of 3 done, about 4 min left",
+        "1 of 3 done, about 8 min left",
+        "1 of 3 done, about 4 min left",
+    ] == seen
+
+
+def _program(folder: Path, name: str, told: str) -> Path:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{told}'\n")
+    file.chmod(0o755)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "enough"),
+    [
+        ("kubectl", "Client Version: v1.34.1\nKustomize Version: v5.7.1", True),
+        ("kubectl", "Client Version: v1.27.4", False),
+        ("helm", "v3.19.0+g3d8990f", True),
+        ("helm", "v3.9.4+gdbc6d8e", False),
+        ("helm", "v4.0.0+g1", False),
+        ("kustomize", "v5.8.0", True),
+        ("kind", "kind v0.33.1 go1.26.4 linux/amd64", True),
+        ("kind", "kind v0.20.0 go1.20.4 linux/amd64", False),
+        ("kind", "no version", False),
+        ("ct", "Version: v3.14.0", False),
+    ],
+)
+def test_a_program_of_path_is_taken_if_its_version_is_enough(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    told: str,
+    enough: bool,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    """A person's own program is used, and nothing is built for it; one too old, too new or pinned is not."""
+    file = _program(tmp_path, name, told)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+
+    assert (file if enough else None) == programs.on_path(name)
+    assert ([] if enough else [find(name)]) == programs.rows([name, name])
