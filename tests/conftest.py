@@ -24,8 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the mark."""
     config.addinivalue_line("markers", FULL_ONLY)
-    # Of pytest-helm-charts, for a fixture of its own that it has deprecated; not in `filterwarnings`, for it comes before
-    # pytest applies those.
+    # Of pytest-helm-charts, for a deprecated fixture of its own; pytest's `filterwarnings` apply only later.
     warnings.filterwarnings("ignore", "cannot discover fixture 'app_catalog_factory'", pytest.PytestWarning)
 
 

@@ -142,14 +142,9 @@ def texts() -> dict[str, str]:
 
 def _images(system: Path, folder: Path) -> Iterator[tuple[str, Path, int]]:
     """Yield the archives of the images that kubeadm asks for: one holds all that a control plane runs."""
-    kubeadm = [
-        build.program(TOOLS["kubeadm"], "kubeadm"),
-        "config",
-        "images",
-        "list",
-        f"--kubernetes-version={VERSION}",
-    ]
-    wanted = subprocess.check_output(kubeadm, text=True).split()
+    kubeadm = build.program(TOOLS["kubeadm"], "kubeadm")
+    listing = [str(kubeadm), "config", "images", "list", f"--kubernetes-version={VERSION}"]
+    wanted = subprocess.check_output(listing, text=True).split()
     settings = (build.folder(TOOLS["kind-base"]) / "files/etc/containerd/config.toml").read_text()
     sandbox = re.findall(r'sandbox_image = "(.+)"', settings)
     layer = folder / "image-layer.tar"
