@@ -32,7 +32,7 @@ def points_to(places: str) -> str:
 def _needs(mesh: str) -> str:
     # With a role ARN there are annotations, to which one can be added.
     return (
-        f"{param('mesh')} == {text(mesh)} && !variables.listed_ports.exists(p, p in ['*', {param('healthPort')}])"
+        f"{param('mesh')} == {text(mesh)} && !variables.listed_ports.exists(p, p == '*' || p == {param('healthPort')})"
         f" && {text(names.ANNOTATION_ROLE_ARN)} in variables.annotations"
     )
 
