@@ -1,4 +1,4 @@
-# Two images of one tree. Targets: `emulator` (sidecar and webhook) and `redirect`, the same with iptables on top.
+# Two images of one tree. Targets: `emulator` (sidecar and webhook) and `redirect`, the same with nftables and iptables on top.
 # Made of Debian's packages, reduced to what runs: no shell, no package manager, no compiler.
 ARG BASE=debian:trixie-slim
 
@@ -7,7 +7,7 @@ FROM ${BASE} AS build
 RUN apt-get update \
  && apt-get upgrade -y \
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates iptables python3 python3-cryptography \
+      ca-certificates iptables nftables python3 python3-cryptography \
  && apt-get indextargets --format '$(CODENAME)' | grep -q -- -security$ \
  && ! apt-get --just-print dist-upgrade | grep ^Inst
 COPY tests/images/stage /build/tests/images/stage
@@ -38,7 +38,7 @@ CMD ["serve"]
 FROM emulator AS redirect
 COPY --from=build /rootfs/redirect /
 LABEL org.opencontainers.image.title="imds-emulator redirect" \
-      org.opencontainers.image.description="Leads 169.254.169.254 to the emulator inside a pod: the init container"
+      org.opencontainers.image.description="Redirects 169.254.169.254 to the emulator inside a pod: the init container"
 # Writes rules of its pod's network: the injection gives it uid 0 with NET_ADMIN and NET_RAW and nothing else.
 USER 0:0
 CMD ["redirect"]

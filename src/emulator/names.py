@@ -68,7 +68,8 @@ IMDS_IPV4 = "169.254.169.254"
 IMDS_IPV6 = "fd00:ec2::254"
 IMDS_PORT = 80
 
-# Our chain in the nat table.
+# Our tables in nftables; where there is no nf_tables, our chain in iptables' nat table.
+REDIRECT_TABLE = APP
 REDIRECT_CHAIN = "IMDS_EMULATOR"
 
 # Environment of `serve`. The AWS_ names are those of the AWS SDKs and Tools Reference Guide.

@@ -94,11 +94,13 @@ class ServeSettings:
 
 
 class RedirectSettings:
-    """What `redirect` is told: the emulator's port, where the programs of iptables are and their lock."""
+    """What `redirect` is told: the emulator's ports and its time to start, where programs are and iptables' lock."""
 
-    __slots__ = ("lock_file", "path", "port")
+    __slots__ = ("health_port", "lock_file", "path", "port", "startup_seconds")
 
     port: int
+    health_port: int
+    startup_seconds: int
     path: str
     lock_file: str
 
@@ -161,6 +163,8 @@ def redirect_settings(environ: "Mapping[str, str]") -> RedirectSettings:
     """Return the settings of `redirect`; raises SettingsError."""
     settings = RedirectSettings()
     settings.port = integer(environ, names.ENV_PORT, names.PORT_DEFAULT, PORTS)
+    settings.health_port = integer(environ, names.ENV_HEALTH_PORT, names.HEALTH_PORT_DEFAULT, PORTS)
+    settings.startup_seconds = integer(environ, names.ENV_STARTUP_SECONDS, STARTUP_DEFAULT_SECONDS, STARTUP_SECONDS)
     settings.path = text(environ, "PATH") or "/usr/sbin:/usr/bin:/sbin:/bin"
     # iptables(8) has its lock in /run, where a read-only root has nothing writable; /dev/shm is the pod's own.
     settings.lock_file = text(environ, "XTABLES_LOCKFILE") or "/dev/shm/xtables.lock"  # noqa: S108 - flock(2) only

@@ -53,7 +53,7 @@ def test_configuration(images: dict[str, Archive]) -> None:
             "Labels": {
                 "org.opencontainers.image.title": "imds-emulator redirect",
                 "org.opencontainers.image.description": (
-                    "Leads 169.254.169.254 to the emulator inside a pod: the init container"
+                    "Redirects 169.254.169.254 to the emulator inside a pod: the init container"
                 ),
                 "org.opencontainers.image.licenses": "Apache-2.0",
                 "org.opencontainers.image.version": __version__,
@@ -91,6 +91,7 @@ def test_size(images: dict[str, Archive]) -> None:
             {
                 "usr/bin/imds-emulator",
                 "usr/bin/python3.13",
+                "usr/sbin/nft",
                 "usr/sbin/xtables-legacy-multi",
                 "usr/sbin/xtables-nft-multi",
                 *(
@@ -266,7 +267,10 @@ def test_certificates(rootfs: dict[str, Path]) -> None:
     ("image", "expected"),
     [
         ("emulator", {"ca-certificates", "libc6", "libssl3t64", "python3-cryptography", "python3.13-minimal"}),
-        ("redirect", {"iptables", "libc6", "libnftnl11", "libxtables12", "python3.13-minimal"}),
+        (
+            "redirect",
+            {"iptables", "libc6", "libnftables1", "libnftnl11", "libxtables12", "nftables", "python3.13-minimal"},
+        ),
     ],
 )
 @pytest.mark.claim("S52")

@@ -1,4 +1,4 @@
-"""Pods to test in, and the programs of iptables in the selections that nodes have."""
+"""Pods to test in, and the programs of nftables and iptables in the selections that kernels allow."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BACKENDS = ("nft", "legacy")
 
 @pytest.fixture(scope="session", autouse=True)
 def programs() -> None:
-    """Have iptables and ip, and root to use them."""
+    """Have nftables, iptables and ip, and root to use them."""
     if os.geteuid() != 0:
         pytest.skip("network namespaces need root")
-    apt.ensure({"iptables": "iptables-nft", "iproute2": "ip"})
+    apt.ensure({"nftables": "nft", "iptables": "iptables-nft", "iproute2": "ip"})
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +59,7 @@ def pod(new_pod: Callable[..., Pod]) -> Pod:
 
 @pytest.fixture
 def path_with(tmp_path: Path, working: set[str]) -> Callable[..., str]:
-    """Make a PATH that has iptables of these backends only, as on a node whose kernel has only these."""
+    """Make a PATH without nft and with iptables of these backends only, as if the kernel had no others."""
 
     def make(*backends: str, families: tuple[str, ...] = ("iptables", "ip6tables")) -> str:
         if lacking := set(backends) - working:

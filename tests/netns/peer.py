@@ -1,13 +1,15 @@
 """The two ends of a test connection, as a program that runs inside a network namespace.
 
-Goes in: `serve WORD ADDRESS PORT`, `ask tcp|udp ADDRESS PORT`, or `watch ADDRESS PORT`.
+Goes in: `serve WORD ADDRESS PORT [UID]`, `ask tcp|udp ADDRESS PORT [UID]`, or `watch ADDRESS PORT`.
 Comes out: `ready` once the server listens; the word that was answered, or what went wrong; of a watch, a line for
 each answer that differs from the one before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 import select
 import selectors
 import socket
@@ -15,6 +17,7 @@ import sys
 import time
 
 ASK_SECONDS = 2.0
+HEAD = b"HTTP/1.1 200 OK\r\nServer: EC2ws\r\n\r\n"
 WATCH_SECONDS = 60.0
 
 
@@ -24,8 +27,8 @@ def family(address: str) -> socket.AddressFamily:
 
 
 def serve(word: str, address: str, port: int) -> None:
-    """Answer every TCP connection and every datagram with the word, for good."""
-    streams = socket.create_server((address, port), family=family(address), backlog=128)
+    """Answer every TCP connection and every datagram with the word, for good; TCP with a head as the emulator's."""
+    streams = socket.create_server((address, port), family=family(address), backlog=128, dualstack_ipv6=address == "::")
     datagrams = socket.socket(family(address), socket.SOCK_DGRAM)
     datagrams.bind((address, port))
     selector = selectors.DefaultSelector()
@@ -36,11 +39,18 @@ def serve(word: str, address: str, port: int) -> None:
         for key, _ in selector.select():
             if key.fileobj is streams:
                 connection, _ = streams.accept()
-                connection.sendall(word.encode())
-                connection.close()
+                answer(connection, word.encode() if word.startswith("HTTP/") else HEAD + word.encode())
             else:
                 _, sender = datagrams.recvfrom(64)
                 datagrams.sendto(word.encode(), sender)
+
+
+def answer(connection: socket.socket, text: bytes) -> None:
+    """Answer a question, if one is asked."""
+    connection.settimeout(ASK_SECONDS)
+    with connection, contextlib.suppress(OSError):
+        if connection.recv(1024):
+            connection.sendall(text)
 
 
 def ask(kind: str, address: str, port: int) -> str:
@@ -50,7 +60,7 @@ def ask(kind: str, address: str, port: int) -> str:
         try:
             client.connect((address, port))
             client.send(b"?")
-            return client.recv(64).decode()
+            return client.recv(1024).rpartition(b"\r\n")[2].decode()
         except TimeoutError:
             return "timeout"
         except OSError as error:
@@ -71,6 +81,9 @@ def watch(address: str, port: int) -> None:
 def main() -> None:
     """Run the command line."""
     command, *words = sys.argv[1:]
+    if words[3:]:
+        uid = int(words[3])
+        os.setresuid(uid, uid, uid)
     if command == "serve":
         serve(words[0], words[1], int(words[2]))
     elif command == "watch":

@@ -18,8 +18,10 @@ PEER = Path(__file__).with_name("peer.py")
 COMMAND_SECONDS = 120
 NUMBER = itertools.count(1)
 
+EMULATOR_UID = 16925
 IMDS_IPV4 = "169.254.169.254"
 IMDS_IPV6 = "fd00:ec2::254"
+ETH0 = ("eth0", "pod")  # a link's ends, the pod's and the node's
 NODE_IPV4, POD_IPV4 = "192.0.2.1", "192.0.2.2"  # RFC 5737
 NODE_IPV6, POD_IPV6 = "2001:db8::1", "2001:db8::2"  # RFC 3849
 
@@ -64,25 +66,30 @@ class Namespace:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    def serve(self, word: str, address: str, port: int) -> None:
+    def serve(self, word: str, address: str, port: int, uid: int = 0) -> None:
         """Start a server in here that answers with the word, TCP and UDP; it listens on return."""
-        command = self.enter(sys.executable, str(PEER), "serve", word, address, str(port))
+        command = self.enter(sys.executable, str(PEER), "serve", word, address, str(port), str(uid))
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.servers.append(server)
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
 
-    def ask(self, address: str, port: int, kind: str = "tcp") -> str:
+    def ask(self, address: str, port: int, kind: str = "tcp", uid: int = 0) -> str:
         """Return what a client in here is answered."""
-        return self.run(sys.executable, str(PEER), "ask", kind, address, str(port)).out.strip()
+        return self.run(sys.executable, str(PEER), "ask", kind, address, str(port), str(uid)).out.strip()
 
-    def delete(self) -> None:
-        """End what runs in here, then the namespace."""
+    def stop_servers(self) -> None:
+        """End the servers in here."""
         for server in self.servers:
             server.kill()
             server.wait()
             assert server.stdout is not None
             server.stdout.close()
+        self.servers.clear()
+
+    def delete(self) -> None:
+        """End what runs in here, then the namespace."""
+        self.stop_servers()
         ip("netns", "delete", self.name)
 
 
@@ -97,30 +104,77 @@ class Pod(Namespace):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.node = Namespace(f"{self.name}-node")
-        ip("link", "add", "eth0", "netns", self.name, "type", "veth", "peer", "name", "pod", "netns", self.node.name)
-        self.ip("link", "set", "eth0", "up")
-        self.node.ip("link", "set", "pod", "up")
+        self._link(ETH0)
         if self.ipv4:
-            self._connect(POD_IPV4, NODE_IPV4, "24", IMDS_IPV4)
+            self._connect(f"{POD_IPV4}/24", NODE_IPV4, IMDS_IPV4, ETH0)
         if self.ipv6:
-            self._connect(POD_IPV6, NODE_IPV6, "64", IMDS_IPV6)
+            self.give_ipv6()
 
-    def _connect(self, own: str, gateway: str, prefix: str, metadata: str) -> None:
+    def give_ipv6(self, link: tuple[str, str] = ETH0) -> None:
+        """Give the pod IPv6, and with it a way to the node."""
+        self._connect(f"{POD_IPV6}/64", NODE_IPV6, IMDS_IPV6, link)
+
+    def add_interface(self) -> None:
+        """Give the pod a second interface, by which it has IPv6."""
+        second = ("net1", "second")
+        self._link(second)
+        self.give_ipv6(second)
+
+    def _link(self, link: tuple[str, str]) -> None:
+        ends = ("link", "add", link[0], "netns", self.name, "type", "veth", "peer", "name", link[1])
+        ip(*ends, "netns", self.node.name)
+        self.ip("link", "set", link[0], "up")
+        self.node.ip("link", "set", link[1], "up")
+
+    def _connect(self, own: str, gateway: str, metadata: str, link: tuple[str, str]) -> None:
         nodad = ["nodad"] if ":" in own else []
-        self.ip("address", "add", f"{own}/{prefix}", "dev", "eth0", *nodad)
-        self.node.ip("address", "add", f"{gateway}/{prefix}", "dev", "pod", *nodad)
+        _, length = own.split("/")
+        self.ip("address", "add", own, "dev", link[0], *nodad)
+        self.node.ip("address", "add", f"{gateway}/{length}", "dev", link[1], *nodad)
         self.node.ip("address", "add", metadata, "dev", "lo")
         self.ip("route", "add", "default", "via", gateway)
         self.node.serve("node", metadata, 80)
 
     def start_emulator(self, port: int = 16925) -> None:
-        """Listen where the emulator would, on each loopback address."""
-        self.serve("emulator", "127.0.0.1", port)
-        self.serve("emulator", "::1", port)
+        """Listen where the emulator would, on each loopback address, as its user."""
+        self.serve("emulator", "127.0.0.1", port, EMULATOR_UID)
+        self.serve("emulator", "::1", port, EMULATOR_UID)
 
-    def redirect(self, *before: str, **environment: str) -> Result:
+    def start_real_emulator(self, token: Path, **environment: str) -> subprocess.Popen[str]:
+        """Start the emulator itself, as its user, with nobody in the place of STS; returns at once."""
+        settings = {
+            "PYTHONPATH": str(ROOT / "src"),
+            "AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/app",
+            "AWS_WEB_IDENTITY_TOKEN_FILE": str(token),
+            "AWS_ENDPOINT_URL_STS": f"https://{NODE_IPV4}:9",
+            **environment,
+        }
+        # Python and the checkout may lie where only root looks.
+        reading = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search")
+        ids = (f"--reuid={EMULATOR_UID}", f"--regid={EMULATOR_UID}", "--clear-groups")
+        command = self.enter("setpriv", *ids, *reading, sys.executable, "-m", "emulator", "serve")
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **settings})
+        self.servers.append(server)
+        return server
+
+    def redirect(self, *before: str, wait: bool = False, **environment: str) -> Result:
         """Run the init container's program; `before` are words such as those of setpriv(1)."""
-        return self.run(*before, sys.executable, "-m", "emulator", "redirect", **environment)
+        options = ["--wait"] if wait else []
+        return self.run(*before, sys.executable, "-m", "emulator", "redirect", *options, **environment)
+
+    def begin_redirect(self, *, wait: bool) -> subprocess.Popen[str]:
+        """Start the init container's program, and do not wait for its end."""
+        options = ["--wait"] if wait else []
+        command = self.enter(sys.executable, "-m", "emulator", "redirect", *options)
+        begun = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}
+        )
+        self.servers.append(begun)
+        return begun
+
+    def python(self, code: str, **environment: str) -> Result:
+        """Run lines of Python in here."""
+        return self.run(sys.executable, "-c", code, **environment)
 
     def rules(self, program: str) -> list[str]:
         """Return the nat rules without policies, as the program prints them."""

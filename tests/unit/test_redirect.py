@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from emulator.redirect import command as redirect
-from emulator.redirect import network
-from emulator.redirect.iptables import IPV4, IPV6, Family, Iptables, IptablesError, fault, restore_input, rule
+from emulator.redirect import network, nft, proof
+from emulator.redirect.families import IPV4, IPV6, Family
+from emulator.redirect.iptables import Iptables, fault, restore_input, rule
+from emulator.redirect.programs import ProgramError
 from emulator.settings import SettingsError, redirect_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OUR_JUMP = "-A OUTPUT -m comment --comment imds-emulator -j IMDS_EMULATOR"
-OUR_RULE = (
-    "-A IMDS_EMULATOR -d 169.254.169.254/32 -p tcp -m tcp --dport 80 "
-    "-m comment --comment imds-emulator -j REDIRECT --to-ports 16925"
-)
+OUR_JUMP = "-A OUTPUT -j IMDS_EMULATOR"
+OUR_RULE = "-A IMDS_EMULATOR -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 16925"
+JUMP_OF_BEFORE = "-A OUTPUT -m comment --comment imds-emulator -j IMDS_EMULATOR"  # version 0.1.0
 MESH_JUMP = "-A OUTPUT -p tcp -j MESH"
 MESH_RULE = "-A MESH -p tcp -j REDIRECT --to-ports 15001"
 POLICIES = ["-P PREROUTING ACCEPT", "-P INPUT ACCEPT", "-P OUTPUT ACCEPT", "-P POSTROUTING ACCEPT"]
@@ -58,6 +59,11 @@ def plan(*stale: str) -> str:
             id="a mesh put itself before us (C19)",
         ),
         pytest.param(
+            [*POLICIES, "-N IMDS_EMULATOR", JUMP_OF_BEFORE, OUR_RULE],
+            plan(JUMP_OF_BEFORE.replace("-A", "-D", 1)),
+            id="rules of an earlier version",
+        ),
+        pytest.param(
             [*OURS, "-A OUTPUT -p tcp -j IMDS_EMULATOR"],
             plan(OUR_JUMP.replace("-A", "-D", 1), "-D OUTPUT -p tcp -j IMDS_EMULATOR"),
             id="each jump to our chain, in whatever words",
@@ -79,7 +85,7 @@ def test_restore_input(rules: list[str], expected: str) -> None:
             [MESH_JUMP, OUR_JUMP, OUR_RULE], "IMDS_EMULATOR is not first in OUTPUT after it was put there", id="second"
         ),
         pytest.param(
-            [OUR_JUMP, OUR_JUMP, OUR_RULE], "OUTPUT leads to IMDS_EMULATOR more than once", id="twice in OUTPUT"
+            [OUR_JUMP, OUR_JUMP, OUR_RULE], "OUTPUT jumps to IMDS_EMULATOR more than once", id="twice in OUTPUT"
         ),
         pytest.param([OUR_JUMP], "IMDS_EMULATOR does not hold the one rule that was written", id="empty chain"),
         pytest.param(
@@ -183,18 +189,20 @@ def test_program_fails(tmp_path: Path) -> None:
     program.write_text("#!/bin/sh\necho '# Warning: x' >&2\necho 'Table does not exist' >&2\nexit 3\n")
     program.chmod(0o755)
 
-    with pytest.raises(IptablesError) as failed:
+    with pytest.raises(ProgramError) as failed:
         Iptables(IPV4, "legacy", {"PATH": str(tmp_path)}).rules()
 
     assert "iptables-legacy: Table does not exist" == str(failed.value)
 
 
 def test_settings_default() -> None:
-    """With nothing set: the emulator's port, the image's programs, a lock where a read-only root has room for one."""
+    """With nothing set: the emulator's ports, the image's programs, a lock where a read-only root has room for one."""
     settings = redirect_settings({})
 
-    assert (16925, "/usr/sbin:/usr/bin:/sbin:/bin", "/dev/shm/xtables.lock") == (  # noqa: S108 - compared, not used
+    assert (16925, 16926, 60, "/usr/sbin:/usr/bin:/sbin:/bin", "/dev/shm/xtables.lock") == (  # noqa: S108 - compared, not used
         settings.port,
+        settings.health_port,
+        settings.startup_seconds,
         settings.path,
         settings.lock_file,
     )
@@ -222,10 +230,120 @@ def test_main_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: 
     assert f"imds-emulator redirect: {line}" == capsys.readouterr().err
 
 
-def test_main_takes_no_options(capsys: pytest.CaptureFixture[str]) -> None:
-    """An option is refused, not ignored."""
-    assert 2 == redirect.main(["--port", "80"])
+def test_main_takes_no_other_option(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option that there is not is refused, not ignored."""
+    assert 2 == redirect.main(["--wait", "--port", "80"])
     assert (
-        "imds-emulator redirect: redirect takes no options, given '--port': set IMDS_EMULATOR_PORT instead\n"
-        == capsys.readouterr().err
+        "imds-emulator redirect: unknown option '--port': redirect takes --wait alone; "
+        "set IMDS_EMULATOR_PORT for the port\n" == capsys.readouterr().err
     )
+
+
+def test_losses() -> None:
+    """What the kernel lacks is one line, in which parts that are missing for one reason stand together."""
+    _, exchange, closed, frames = nft.parts(16925, 16926, ["eth0"])
+
+    assert (
+        "the emulator's own way past a mesh, the drop of raw frames (nft: a); "
+        "the drop of other TCP to the metadata addresses (nft: b)"
+    ) == redirect.losses({exchange: "nft: a", closed: "nft: b", frames: "nft: a"})
+
+
+def test_transaction() -> None:
+    """Each table is emptied and filled in one transaction; a table that has no part is not named."""
+    commands = json.loads(nft.transaction([nft.redirect(18080)]))["nftables"]
+
+    table = {"table": {"family": "inet", "name": "imds-emulator"}}
+    assert [{"add": table}, {"delete": table}, {"add": table}] == commands[:3]
+    assert ["chain", "rule", "rule"] == [next(iter(command["add"])) for command in commands[3:]]
+    assert [{"redirect": {"port": 18080}}] * 2 == [command["add"]["rule"]["expr"][-1] for command in commands[4:]]
+
+
+def test_a_hook_for_each_device() -> None:
+    """Each interface has a chain of its own on its way out; a list of them in one is not for every version of nft."""
+    objects = nft.frames(["eth0", "net1"]).objects
+
+    hooks = [each["chain"] for each in objects if "hook" in each.get("chain", {})]
+    assert [("egress-0", "eth0"), ("egress-1", "net1")] == [(hook["name"], hook["dev"]) for hook in hooks]
+    assert {"egress-0", "egress-1"} <= {each["rule"]["chain"] for each in objects if "rule" in each}
+
+
+WRITTEN = (
+    nft.chain("inet", "a", type="nat", hook="output", dev="eth0"),
+    nft.rule("inet", "a", nft.match(nft.field("tcp", "dport"), 80), nft.ACCEPT),
+    nft.rule("inet", "a", nft.DROP),
+)
+ACCEPTING, DROPPING = WRITTEN[1]["rule"], WRITTEN[2]["rule"]
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        pytest.param([*WRITTEN], "", id="as written"),
+        pytest.param(
+            [
+                {"rule": {**ACCEPTING, "handle": 5}},
+                {"chain": {**{key: value for key, value in WRITTEN[0]["chain"].items() if key != "dev"}, "handle": 1}},
+                {"rule": {**DROPPING, "handle": 6}},
+            ],
+            "",
+            id="with handles, without a device, in another order of kinds",
+        ),
+        pytest.param([*WRITTEN[:2]], "does not hold the rules that were written", id="a rule less"),
+        pytest.param([WRITTEN[0], WRITTEN[2], WRITTEN[1]], "does not hold the rules that were written", id="turned"),
+        pytest.param([*WRITTEN, WRITTEN[2]], "does not hold the rules that were written", id="a rule more"),
+        pytest.param([*WRITTEN[1:]], "does not hold the chains that were written", id="no chain"),
+        pytest.param([*WRITTEN, {"set": {"name": "s"}}], "holds what was not written", id="a set"),
+    ],
+)
+def test_table_fault(objects: list[nft.Object], expected: str) -> None:
+    """What was written is read back and compared as data: the rules of a chain in their order."""
+    listing = json.dumps({"nftables": [{"metainfo": {"version": "1"}}, {"table": {"name": "t"}}, *objects]})
+
+    assert expected == nft.fault(WRITTEN, listing)
+
+
+TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+   0: 0100007F:421D 00000000:0000 0A 00000000:00000000 00:00000000 00000000 16925        0 199879 1 0 100 0 0 10 0
+   1: 0100007F:421D 020200C0:9C40 01 00000000:00000000 00:00000000 00000000 16925        0 199880 1 0 20 4 30 10 -1
+   2: 00000000:421E 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 199881 1 0 100 0 0 10 0
+"""
+TCP6 = """  sl  local_address                         remote_address                        st tx_queue rx_queue tr uid
+   0: 00000000000000000000000001000000:421D 00000000000000000000000000000000:0000 0A 0:0 00:0 0 16925 0 1 1 0
+"""
+
+
+def test_sockets() -> None:
+    """The kernel's list of TCP sockets is read: addresses, states, users, proc(5)."""
+    (listening,) = proof.sockets(TCP6)
+
+    assert proof.Socket(("::1", 16925), ("::", 0), proof.LISTEN, 16925) == listening
+    assert proof.Socket(("127.0.0.1", 16925), ("192.0.2.2", 40000), proof.ESTABLISHED, 16925) == proof.sockets(TCP)[1]
+
+
+@pytest.mark.parametrize(
+    ("at", "sender", "expected"),
+    [
+        (("127.0.0.1", 16925), ("192.0.2.2", 40000), True),
+        (("127.0.0.1", 16925), ("192.0.2.2", 40001), False),
+        (("127.0.0.1", 16926), ("192.0.2.2", 40000), False),
+        (("127.0.0.1", 16925), ("0.0.0.0", 0), False),  # noqa: S104 - who only listens
+    ],
+)
+def test_arrived(at: tuple[str, int], sender: tuple[str, int], expected: bool) -> None:  # noqa: FBT001
+    """A connection has arrived where the kernel has its other end."""
+    assert expected is proof.arrived(proof.sockets(TCP), at, sender)
+
+
+@pytest.mark.parametrize(
+    ("port", "addresses", "expected"),
+    [
+        (16925, ("127.0.0.1", "0.0.0.0"), {16925}),  # noqa: S104
+        (16926, ("127.0.0.1", "0.0.0.0"), {1000}),  # noqa: S104
+        (16926, ("127.0.0.1",), set()),
+        (40000, ("192.0.2.2",), set()),
+    ],
+)
+def test_holders(port: int, addresses: tuple[str, ...], expected: set[int]) -> None:
+    """Who listens on a port, at one of these addresses, is known by user."""
+    assert expected == proof.holders(proof.sockets(TCP), addresses, port)

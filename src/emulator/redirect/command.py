@@ -1,26 +1,37 @@
-"""`imds-emulator redirect`: leads the metadata address to the emulator's port inside this pod, then ends.
+"""`imds-emulator redirect [--wait]`: redirects the metadata address to the emulator's port inside this pod, then ends.
 
-Goes in: IMDS_EMULATOR_PORT, and the network namespace it runs in.
-Comes out: rules in effect and exit status 0, or one line that says what is missing and another status.
+Exit status 0 once the rules are in effect, with `--wait` once the emulator has started too. Otherwise one line says
+what is missing. The emulator's ports and its time to start come from the environment.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.redirect import network
-from emulator.redirect.iptables import BACKENDS, IPV4, IPV6, Family, Iptables, IptablesError
+from emulator.redirect import network, nft, proof
+from emulator.redirect.families import IPV4, IPV6, Family
+from emulator.redirect.iptables import BACKENDS, Iptables
+from emulator.redirect.programs import ProgramError
+from emulator.redirect.proof import ProofError
 from emulator.settings import SettingsError, environment, redirect_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from emulator.redirect.nft import Part
     from emulator.settings import RedirectSettings
+
+Written = dict[Family, tuple[list[str], str]]
 
 TERMINATION_LOG = Path("/dev/termination-log")
 STATUS = Path("/proc/self/status")
 CAPABILITIES = {12: "NET_ADMIN", 13: "NET_RAW"}  # linux/capability.h; legacy tables need NET_RAW too
+WAIT = "--wait"
+ENV_MODE = f"or annotate the pod {names.ANNOTATION_REDIRECT}: env"
 
 
 class RedirectError(Exception):
@@ -29,11 +40,11 @@ class RedirectError(Exception):
 
 def main(argv: list[str]) -> int:
     """Write the redirect; 2 for a wrong setting or option, 1 if the redirect is not in effect."""
-    if argv:
-        return fail(f"redirect takes no options, given {argv[0]!r}: set {names.ENV_PORT} instead", 2)
+    if other := [word for word in argv if word != WAIT]:
+        return fail(f"unknown option {other[0]!r}: redirect takes {WAIT} alone; set {names.ENV_PORT} for the port", 2)
     try:
-        for line in redirect(redirect_settings(environment())):
-            print(f"imds-emulator redirect: {line}")  # noqa: T201 - the log of an init container
+        for line in redirect(redirect_settings(environment()), wait=WAIT in argv):
+            print(f"imds-emulator redirect: {line}", flush=True)  # noqa: T201 - the log of an init container
     except SettingsError as error:
         return fail(str(error), 2)
     except RedirectError as error:
@@ -49,70 +60,127 @@ def fail(line: str, status: int) -> int:
     return status
 
 
-def redirect(settings: RedirectSettings) -> list[str]:
-    """Lead each family that the pod has to the emulator; returns a line about each, raises RedirectError."""
+def redirect(settings: RedirectSettings, *, wait: bool = False) -> Iterator[str]:
+    """Redirect each family that the pod has to the emulator; yields a line about each, raises RedirectError.
+
+    With `wait` the emulator starts at the same time: it is waited for before its port is tried, which would otherwise
+    be taken from it.
+    """
+    end = time.monotonic() + settings.startup_seconds + names.STARTUP_MARGIN_SECONDS
     families = [IPV4]
     if network.source_address(IPV6) or network.has_ipv6(network.ipv6_addresses()):
         families.append(IPV6)
+    written, lost = write(settings, families)
+    if not any(programs for programs, _ in written.values()):
+        raise RedirectError("; ".join(closed(family, why) for family, (_, why) in written.items()) + f": {ENV_MODE}")
+    if lost:
+        yield f"not in effect on this node: {losses(lost)}"
+    if wait and not proof.wait_until(lambda: proof.started(settings.health_port) > 0, end):
+        raise RedirectError(late(settings, "does not answer"))
+    for family, (programs, why) in written.items():
+        yield prove(family, settings.port, programs) if programs else closed(family, why)
+    if wait and not proof.wait_until(lambda: proof.started(settings.health_port) == proof.OK, end):
+        raise RedirectError(late(settings, "has not started"))
+
+
+def write(settings: RedirectSettings, families: list[Family]) -> tuple[Written, dict[Part, str]]:
+    """Write the rules: our tables in nftables, or as much of them as the kernel has and the redirect by iptables.
+
+    Returns the programs by which each family is redirected, or none and why not; and what the kernel lacks.
+    """
+    environ = {"PATH": settings.path, "XTABLES_LOCKFILE": settings.lock_file}
+    devices = network.devices()
+    parts = nft.parts(settings.port, settings.health_port, devices)
     try:
-        outcomes = [lead(family, settings) for family in families]
-    except IptablesError as error:
-        raise RedirectError(str(error)) from None
-    lines = [line for _, line in outcomes]
-    if not any(served for served, _ in outcomes):
-        raise RedirectError("; ".join(lines))
-    return lines
+        there, lost = nft.write(parts if devices else parts[:-1], environ)
+        if parts[0] in there:
+            return {family: ([nft.PROGRAM], "") for family in families}, lost
+        why_not = lost.pop(parts[0])
+        return {family: by_iptables(family, settings.port, environ, why_not) for family in families}, lost
+    except ProgramError as error:
+        raise RedirectError(f"{error}: {ENV_MODE}") from None
 
 
-def lead(family: Family, settings: RedirectSettings) -> tuple[bool, str]:
-    """Lead one family to the emulator; returns whether it is served and a line about it.
+def by_iptables(family: Family, port: int, environ: dict[str, str], reason: str) -> tuple[list[str], str]:
+    """Redirect one family by iptables; returns the programs that did it, or none and why not.
 
     Where the kernel has no tables for it, the address is made the pod's own: nobody answers there, least of all the
     node. Only IPv4 with a way out of the pod must be served, because clients ask there first.
     """
-    address = f"{family.address} port {names.IMDS_PORT}"
-    route_from = network.source_address(family)
-    tables, reasons = working(family, settings)
+    tables, reasons = working(family, environ)
     if not tables:
         held = capabilities(STATUS.read_text())
-        if "NET_ADMIN" not in held or (family is IPV4 and route_from not in ("", family.address)):
-            raise RedirectError(missing(held, reasons))
+        if "NET_ADMIN" not in held or (family is IPV4 and network.source_address(family) not in ("", family.address)):
+            raise RedirectError(missing(held, [reason, *reasons]))
+        add_address(family)
     for table in tables:
-        table.write(settings.port)
-    try:
-        if not tables or not route_from:
-            network.add_to_loopback(family)
-        if not tables:
-            return False, f"{address} is closed: no {family.name} nat tables ({'; '.join(reasons)})"
-        network.prove(family, settings.port)
-    except OSError as error:
-        raise RedirectError(f"{address} does not lead to {family.loopback} port {settings.port}: {error}") from None
-    return True, f"{address} leads to port {settings.port} by {', '.join(table.program for table in tables)}"
+        table.write(port)
+    return [table.program for table in tables], "; ".join(reasons)
 
 
-def working(family: Family, settings: RedirectSettings) -> tuple[list[Iptables], list[str]]:
+def working(family: Family, environ: dict[str, str]) -> tuple[list[Iptables], list[str]]:
     """Return the tables that can be read here, and why the others can't: trying is the one sure way to tell."""
-    environ = {"PATH": settings.path, "XTABLES_LOCKFILE": settings.lock_file}
     tables, reasons = [], []
     for backend in BACKENDS:
         table = Iptables(family, backend, environ)
         try:
             table.rules()
-        except IptablesError as error:
+        except ProgramError as error:
             reasons.append(str(error))
         else:
             tables.append(table)
     return tables, reasons
 
 
+def losses(lost: dict[Part, str]) -> str:
+    """Return what does not hold, and why; parts that are missing for one reason stand together."""
+    reasons = dict.fromkeys(lost.values())
+    return "; ".join(f"{', '.join(part.loss for part in lost if lost[part] == why)} ({why})" for why in reasons)
+
+
+def prove(family: Family, port: int, programs: list[str]) -> str:
+    """Return a line once a connection to the metadata address arrives at the emulator's port."""
+    if not network.source_address(family):
+        add_address(family)
+    try:
+        proof.prove(family, port)
+    except ProofError as error:
+        where = f"{family.address} port {names.IMDS_PORT} is not redirected to {family.loopback} port {port}"
+        raise RedirectError(
+            f"{where}: {error}: find which rules or process of the pod are in the way, {ENV_MODE}"
+        ) from None
+    return f"{family.address} port {names.IMDS_PORT} is redirected to port {port} by {', '.join(programs)}"
+
+
+def add_address(family: Family) -> None:
+    """Make the metadata address the pod's own."""
+    try:
+        network.add_to_loopback(family)
+    except OSError as error:
+        raise RedirectError(
+            f"{family.address} can't be added to interface {network.LOOPBACK}: {error}: {ENV_MODE}"
+        ) from None
+
+
+def closed(family: Family, why: str) -> str:
+    """Return the line about a family that has no tables."""
+    return f"{family.address} port {names.IMDS_PORT} is closed: no {family.name} nat tables ({why})"
+
+
+def late(settings: RedirectSettings, what: str) -> str:
+    """Return the line about an emulator that was waited for in vain."""
+    seconds = settings.startup_seconds + names.STARTUP_MARGIN_SECONDS
+    remedy = f"see the log of container {names.EMULATOR_CONTAINER}"
+    return f"the emulator {what} at port {settings.health_port} within {seconds} s: {remedy}"
+
+
 def missing(held: set[str], reasons: list[str]) -> str:
     """Return what has to change so that nat rules can be written: the container's capabilities, else the node."""
-    env_mode = f"or annotate the pod {names.ANNOTATION_REDIRECT}: env"
     said = f"({'; '.join(reasons)})"
     absent = [name for name in CAPABILITIES.values() if name not in held]
     if absent:
-        return f"no capability {' and '.join(absent)}: run as uid 0 with NET_ADMIN and NET_RAW, {env_mode} {said}"
-    return f"no IPv4 nat tables here: load nf_tables or iptable_nat on the node, {env_mode} {said}"
+        return f"no capability {' and '.join(absent)}: run as uid 0 with NET_ADMIN and NET_RAW, {ENV_MODE} {said}"
+    return f"no IPv4 nat tables here: load nf_tables or iptable_nat on the node, {ENV_MODE} {said}"
 
 
 def capabilities(status: str) -> set[str]:

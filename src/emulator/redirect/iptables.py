@@ -1,49 +1,30 @@
-"""The redirect as iptables rules: planned as data, written in one commit, read back.
+"""The redirect as iptables rules, where the kernel has no nf_tables: planned as data, written in one commit, read back.
 
-Goes in: a family of addresses, the port to lead to, what `iptables -S` printed.
+Goes in: a family of addresses, the port to redirect to, what `iptables -S` printed.
 Comes out: the text for iptables-restore, and what is wrong with the rules in effect.
 """
 
 from __future__ import annotations
 
-import socket
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from emulator import names
+from emulator.redirect import programs
+from emulator.redirect.programs import LOCK_SECONDS, ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from emulator.redirect.families import Family
+
 CHAIN = names.REDIRECT_CHAIN
-COMMENT = ("-m", "comment", "--comment", "imds-emulator")  # one word: printed back as it is, without quotes
-JUMP = ("-A", "OUTPUT", *COMMENT, "-j", CHAIN)
-LOCK_SECONDS = 30
+# No match but those of TCP: kernels that are not Linux, such as gVisor's, have few.
+JUMP = ("-A", "OUTPUT", "-j", CHAIN)
 
 # Both sets of tables can be in use in one pod, and the kernel asks first the one that was registered last. So the
 # rule goes into each that works: a mesh that comes later with the other one can't get in front of it.
 BACKENDS = ("nft", "legacy")
-
-
-@dataclass(frozen=True)
-class Family:
-    """IPv4 or IPv6: the metadata address that clients use, and the program that writes its rules."""
-
-    name: str
-    inet: socket.AddressFamily
-    address: str
-    prefix_length: int
-    loopback: str  # where REDIRECT leads what the pod itself sends: iptables-extensions(8), REDIRECT
-    program: str
-
-
-IPV4 = Family("IPv4", socket.AF_INET, names.IMDS_IPV4, 32, "127.0.0.1", "iptables")
-IPV6 = Family("IPv6", socket.AF_INET6, names.IMDS_IPV6, 128, "::1", "ip6tables")
-
-
-class IptablesError(Exception):
-    """A program of iptables could not do its work; the message is its own first line."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +41,7 @@ class Iptables:
         return f"{self.family.program}-{self.backend}"
 
     def rules(self) -> list[str]:
-        """Return all nat rules, a line each; raises IptablesError where this backend does not work."""
+        """Return all nat rules, a line each; raises ProgramError where this backend does not work."""
         return self._run([self.program, "-w", str(LOCK_SECONDS), "-t", "nat", "-S"]).splitlines()
 
     def write(self, port: int) -> None:
@@ -68,35 +49,17 @@ class Iptables:
         plan = restore_input(self.family, port, self.rules())
         self._run([f"{self.program}-restore", "--noflush", "-w", str(LOCK_SECONDS)], plan)
         if wrong := fault(self.family, port, self.rules()):
-            raise IptablesError(f"{self.program}: {wrong}")
+            raise ProgramError(f"{self.program}: {wrong}")
 
     def _run(self, command: list[str], stdin: str = "") -> str:
-        try:
-            # The programs try again by themselves while the lock is held; twice that time is a hang.
-            done = subprocess.run(  # noqa: S603 - a program of iptables, by names of ours
-                command,
-                input=stdin,
-                capture_output=True,
-                text=True,
-                check=False,
-                env=self.environment,
-                timeout=2 * LOCK_SECONDS,
-            )
-        except FileNotFoundError:
-            raise IptablesError(f"{command[0]}: no such program") from None
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise IptablesError(f"{command[0]}: {error}") from None
-        if done.returncode != 0:
-            said = [line for line in done.stderr.splitlines() if line and not line.startswith("#")]  # "# Warning: ..."
-            raise IptablesError(f"{command[0]}: {said[0] if said else f'exit status {done.returncode}'}")
-        return done.stdout
+        return programs.run(command, self.environment, stdin)
 
 
 def rule(family: Family, port: int) -> tuple[str, ...]:
     """Return the one rule of our chain: this address, TCP, port 80, and nothing else."""
     destination = f"{family.address}/{family.prefix_length}"
     match = ("-d", destination, "-p", "tcp", "-m", "tcp", "--dport", str(names.IMDS_PORT))
-    return ("-A", CHAIN, *match, *COMMENT, "-j", "REDIRECT", "--to-ports", str(port))
+    return ("-A", CHAIN, *match, "-j", "REDIRECT", "--to-ports", str(port))
 
 
 def restore_input(family: Family, port: int, rules: list[str]) -> str:
@@ -116,7 +79,7 @@ def fault(family: Family, port: int, rules: list[str]) -> str:
     if not output or output[0].split() != list(JUMP):
         return f"{CHAIN} is not first in OUTPUT after it was put there"
     if sum(map(is_jump, output)) != 1:
-        return f"OUTPUT leads to {CHAIN} more than once"
+        return f"OUTPUT jumps to {CHAIN} more than once"
     ours = [line.split() for line in rules if line.startswith(f"-A {CHAIN} ")]
     if ours != [list(rule(family, port))]:
         return f"{CHAIN} does not hold the one rule that was written"

@@ -1,11 +1,7 @@
-"""What the pod's network has, the one thing that is added to it, and the proof that the redirect works.
-
-Goes in: a family of addresses. Comes out: addresses and answers; OSError where the kernel refuses.
-"""
+"""What the pod's network has, and the one address that may be added to it; OSError where the kernel refuses."""
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 import struct
@@ -15,11 +11,11 @@ from typing import TYPE_CHECKING
 from emulator import names
 
 if TYPE_CHECKING:
-    from emulator.redirect.iptables import Family
+    from emulator.redirect.families import Family
 
-PROOF_SECONDS = 3.0
 INTERFACE_ADDRESSES = Path("/proc/net/if_inet6")  # proc(5): address, index, prefix length, scope, flags, name
 GLOBAL_SCOPE = "00"
+LOOPBACK = "lo"
 
 # linux/rtnetlink.h, linux/netlink.h, linux/if_addr.h
 RTM_NEWADDR = 20
@@ -30,8 +26,13 @@ HEADER = "=IHHII"  # struct nlmsghdr: length, type, flags, sequence, port id
 MESSAGE = "=BBBBI"  # struct ifaddrmsg: family, prefix length, flags, scope, interface
 
 
+def devices() -> list[str]:
+    """Return the interfaces by which something can leave the pod."""
+    return [name for _, name in socket.if_nameindex() if name != LOOPBACK]
+
+
 def source_address(family: Family) -> str:
-    """Return the address from which the pod would reach the metadata address, "" where no route leads there."""
+    """Return the address from which the pod would reach the metadata address, "" where no route goes there."""
     try:
         with socket.socket(family.inet, socket.SOCK_DGRAM) as probe:
             probe.connect((family.address, names.IMDS_PORT))  # a datagram socket sends nothing here
@@ -44,7 +45,7 @@ def source_address(family: Family) -> str:
 def has_ipv6(listing: str) -> bool:
     """Tell whether /proc/net/if_inet6 lists an address with which a pod can talk IPv6 to others."""
     rows = [line.split() for line in listing.splitlines()]
-    return any(scope == GLOBAL_SCOPE and interface != "lo" for _, _, _, scope, _, interface in rows)
+    return any(scope == GLOBAL_SCOPE and interface != LOOPBACK for _, _, _, scope, _, interface in rows)
 
 
 def ipv6_addresses() -> str:
@@ -55,7 +56,7 @@ def ipv6_addresses() -> str:
 def add_to_loopback(family: Family) -> None:
     """Give `lo` the metadata address, so that it is the pod's own; once more changes nothing."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
-        kernel.send(new_address(family, socket.if_nametoindex("lo")))
+        kernel.send(new_address(family, socket.if_nametoindex(LOOPBACK)))
         (code,) = struct.unpack_from("=i", kernel.recv(4096), struct.calcsize(HEADER))
     if code:
         raise OSError(-code, os.strerror(-code))
@@ -69,27 +70,3 @@ def new_address(family: Family, interface: int) -> bytes:
         body += struct.pack("=HH", 4 + len(packed), attribute) + packed  # both lengths are multiples of 4: no padding
     flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_REPLACE | NLM_F_CREATE
     return struct.pack(HEADER, struct.calcsize(HEADER) + len(body), RTM_NEWADDR, flags, 1, 0) + body
-
-
-def prove(family: Family, port: int) -> None:
-    """Connect to the metadata address and see the connection arrive at `port`; raises OSError where it does not.
-
-    Nothing is proved while the port is taken: then the emulator is there already, and rules that were right stay so.
-    """
-    with socket.socket(family.inet) as listener, socket.socket(family.inet) as client:
-        try:
-            listener.bind((family.loopback, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return
-            raise
-        listener.listen()
-        listener.settimeout(PROOF_SECONDS)
-        client.settimeout(PROOF_SECONDS)
-        # Ends with a reset: no TIME_WAIT is left that could keep the emulator from binding the port.
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        client.connect((family.address, names.IMDS_PORT))
-        arrived, sender = listener.accept()
-        arrived.close()
-        if sender[:2] != client.getsockname()[:2]:
-            raise OSError(errno.ECONNREFUSED, "another connection arrived in its place")

@@ -66,6 +66,7 @@ imds-emulator:x:{names.EMULATOR_GID}:
 """
 OPENSSL_LEGACY = Path(f"/usr/lib/{MULTIARCH}/ossl-modules/legacy.so")  # cryptography does not start without
 
+NFT = "/usr/sbin/nft"
 IPTABLES = tuple(
     f"/usr/sbin/{program}-{backend}{suffix}"
     for program in ("iptables", "ip6tables")
@@ -192,9 +193,9 @@ def emulator(rootfs: Rootfs, source: Path) -> None:
     rootfs.write("/usr/bin/imds-emulator", PROGRAM, 0o755)
 
 
-def iptables(rootfs: Rootfs) -> None:
-    """Put in both kinds of iptables, under the names that say which kind it is."""
-    programs = [Path(name) for name in IPTABLES]
+def redirect(rootfs: Rootfs) -> None:
+    """Put in nftables, and both kinds of iptables under the names that say which kind it is."""
+    programs = [Path(name) for name in (NFT, *IPTABLES)]
     extensions = [file for pattern in XTABLES_PATTERNS for file in sorted(XTABLES.glob(pattern))]
     for file in (*programs, *extensions, *libraries([*programs, *extensions])):
         rootfs.copy(file)
@@ -205,7 +206,7 @@ def main() -> None:
     source, licence, target = map(Path, sys.argv[1:])
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
     below = None
-    for image, fill in (("emulator", lambda rootfs: emulator(rootfs, source)), ("redirect", iptables)):
+    for image, fill in (("emulator", lambda rootfs: emulator(rootfs, source)), ("redirect", redirect)):
         rootfs = below = Rootfs(target / image, below)
         fill(rootfs)
         owners = sbom.owners(file for file in rootfs.sources if not file.is_relative_to(source))
