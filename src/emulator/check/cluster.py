@@ -1,72 +1,100 @@
 """`imds-emulator check`: would a labelled pod get credentials on this cluster?
 
-Goes in: a cluster to read, and the namespace to try in. Comes out: findings, from the API server's version to the
-dry run of a labelled pod. Nothing is changed: the pod is created with `dryRun=All`.
+Findings, from the API server's version to the dry run of a labelled pod. Nothing is changed: the pod is created with
+`dryRun=All`, and a token that is asked for is read and dropped.
 """
 
 from __future__ import annotations
 
 import argparse
 import base64
-import json
-import urllib.error
-import urllib.request
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
 from emulator.arn import SHOWN_LIMIT, parse_role_arn
 from emulator.check.cluster_client import Unreadable
-from emulator.check.findings import Finding, failed, ok, warning
+from emulator.check.findings import Finding, failed, ok, unknown, warning
+from emulator.check.issuer import https_get, issuer
+from emulator.check.nodes import NATIVE_SIDECARS, nodes, version
+from emulator.check.served import served
+from emulator.injection.judgement import is_of
+from emulator.injection.rules import REFUSALS
 from emulator.partitions import partition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from emulator.check.cluster_client import Cluster
+    from emulator.check.served import Served
+    from emulator.check.tokens import Claims
 
 SELECTOR = "app.kubernetes.io/name=imds-emulator"
 OLDEST = (1, 24)
-NATIVE_SIDECARS = (1, 29)
 # Stands in where the user names no role. AWS is never asked for it.
 PLACEHOLDER = parse_role_arn("arn:aws:iam::123456789012:role/imds-emulator-check")
-NOT_ALLOWED = "which this namespace may not use"  # of the refusal by an allow-list, see `injection.rules`
+NOT_ALLOWED = next(rule for rule in REFUSALS if rule.name == "role-not-allowed")
+# What the API server says of a user without the right (apiserver, handlers/responsewriters); admission says otherwise.
+MAY_NOT_CREATE = re.compile(r'User ".*" cannot create resource "pods"')
 EXPIRY_WARNING_DAYS = 7
 
 
 def findings(
-    cluster: Cluster, namespace: str, role_arn: str | None = None, fetch: Callable[[str], bytes] | None = None
+    cluster: Cluster,
+    namespace: str,
+    role_arn: str | None = None,
+    fetch: Callable[[str], bytes] | None = None,
+    token: Claims | None = None,
 ) -> list[Finding]:
     """Return what a labelled pod in `namespace` would meet, in the order in which it meets it.
 
     `role_arn`: see `dry_run`. `fetch`: GET of an https URL from where the user sits; AWS must be able to do the same.
+    `token`: what a token of the cluster says, which is asked for if there is none.
     """
     found = [api_version(cluster)]
     if found[0].state == "failed":
         return found
     found += admission(cluster)
-    found.append(dry_run(cluster, namespace, role_arn))
-    found.append(issuer(cluster, fetch or https_get))
+    tried, pod = try_pod(cluster, namespace, role_arn)
+    form = served(pod) if pod else None
+    found += [tried, *insecure_endpoint(form), *nodes(cluster, native=form.is_native if form else None)]
+    found.append(issuer(cluster, fetch or https_get, namespace, "default", token))
     return found
+
+
+def insecure_endpoint(emulator: Served | None) -> list[Finding]:
+    """Return the warning that tokens go over the network in the clear, where an installation allows that."""
+    endpoint = emulator.values.get(names.ENV_OWN_STS_ENDPOINT, "") if emulator else ""
+    if not endpoint.lower().startswith("http://"):
+        return []
+    return [
+        warning(
+            "STS endpoint",
+            f"{endpoint} without TLS (sts.allowInsecureEndpoint): tokens and keys can be read on the network",
+            "for local development only: use an https:// endpoint anywhere else",
+        )
+    ]
 
 
 def api_version(cluster: Cluster) -> Finding:
     """Is the API server there, and new enough?"""
     subject = "API server"
     try:
-        version = cluster.get("/version")
-        major, minor = int(version["major"]), int("".join(filter(str.isdigit, version["minor"])))
+        text = str(cluster.get("/version")["gitVersion"])
     except Unreadable as error:
+        if error.is_forbidden:
+            return unknown(subject, error.message, "read /version")
         return failed(subject, error.message, "check the kubeconfig and that the API server is reachable")
-    if (major, minor) < OLDEST:
-        return failed(subject, version["gitVersion"], "upgrade to Kubernetes 1.24 or newer")
-    if (major, minor) < NATIVE_SIDECARS:
+    if version(text) < OLDEST:
+        return failed(subject, text, "upgrade to Kubernetes 1.24 or newer")
+    if version(text) < NATIVE_SIDECARS:
         return warning(
             subject,
-            f"{version['gitVersion']}, without native sidecars",
+            f"{text}, without native sidecars",
             "the classic form is used: init containers of your own meet the node's metadata service, not the emulator",
         )
-    return ok(subject, version["gitVersion"])
+    return ok(subject, text)
 
 
 def admission(cluster: Cluster) -> list[Finding]:
@@ -81,7 +109,9 @@ def admission(cluster: Cluster) -> list[Finding]:
             for item in _items(cluster, f"{group}/{version}/mutatingadmissionpolicies", absent_is_empty=True)
         ]
     except Unreadable as error:
-        return [failed(subject, error.message, "ask for the right to list webhook configurations and policies")]
+        if error.is_forbidden:
+            return [unknown(subject, error.message, "list mutatingwebhookconfigurations and mutatingadmissionpolicies")]
+        return [failed(subject, error.message, "see the API server's log")]
     if policies:
         return [ok(subject, f"policy {policies[0]['metadata']['name']}")]
     if not webhooks:
@@ -106,12 +136,14 @@ def certificate(entry: dict[str, Any]) -> Finding:
     except ValueError:
         return failed(
             subject,
-            f"clientConfig.caBundle is {_shown(bundle)}, which is no certificate in PEM, in base64",
-            "see what fills it in: in mode `self` restart the webhook, in mode `secret` set certificate.caBundle",
+            f"clientConfig.caBundle is {_shown(bundle)}, which is not a PEM certificate in base64",
+            "see what fills it in: with certificate.mode `self` restart the webhook, with `secret` set"
+            " certificate.caBundle",
         )
     days = (ends - datetime.now(UTC)).days
     if days < 0:
-        return failed(subject, f"the CA expired on {ends:%Y-%m-%d}", "renew it; in mode `self` restart the webhook")
+        remedy = "renew it; with certificate.mode `self` restart the webhook"
+        return failed(subject, f"the CA expired on {ends:%Y-%m-%d}", remedy)
     if days < EXPIRY_WARNING_DAYS:
         return warning(subject, f"the CA expires on {ends:%Y-%m-%d}", "see why it has not been renewed")
     return ok(subject, f"CA valid until {ends:%Y-%m-%d}")
@@ -127,7 +159,7 @@ def service(cluster: Cluster, entry: dict[str, Any]) -> Finding:
     try:
         slices = cluster.get(path, labelSelector=f"kubernetes.io/service-name={reference['name']}")["items"]
     except Unreadable as error:
-        return warning(subject, error.message, "ask for the right to list endpointslices in the install namespace")
+        return unknown(subject, error.message, f"list endpointslices in namespace {reference['namespace']}")
     ready = sum(
         1 for item in slices for end in item.get("endpoints") or [] if (end.get("conditions") or {}).get("ready")
     )
@@ -141,7 +173,7 @@ def service(cluster: Cluster, entry: dict[str, Any]) -> Finding:
 
 
 def role_arn_argument(text: str) -> str:
-    """Return the role's ARN that the command line gives; argparse shows the message of what is none."""
+    """Return the role's ARN that the command line gives; argparse shows the message if it is not one."""
     try:
         return parse_role_arn(text).text
     except ValueError as error:
@@ -178,84 +210,40 @@ def probe_pod(role_arn: str | None = None) -> dict[str, Any]:
 
 def dry_run(cluster: Cluster, namespace: str, role_arn: str | None = None) -> Finding:
     """Would a labelled pod in `namespace` be admitted and injected, with this role, or with any where none is given?"""
+    return try_pod(cluster, namespace, role_arn)[0]
+
+
+def try_pod(cluster: Cluster, namespace: str, role_arn: str | None) -> tuple[Finding, dict[str, Any] | None]:
+    """Return the finding of `dry_run`, and the pod as it would be admitted."""
     subject = f"labelled pod in {namespace}"
     try:
         pod = cluster.create(f"/api/v1/namespaces/{namespace}/pods", probe_pod(role_arn), dryRun="All")
     except Unreadable as error:
-        if NOT_ALLOWED in error.message and not role_arn:
-            return warning(
-                subject,
-                f"admission answers, but does not allow {PLACEHOLDER.text}, which stands in where no role is given",
-                "to try the injection too, give a role on the list: --role-arn, or for `helm test` test.roleArn",
-            )
-        return failed(
-            subject, error.message, "the message says what refuses it; `kubectl auth can-i create pods` if Forbidden"
-        )
-    containers = {
-        container["name"] for part in ("initContainers", "containers") for container in pod["spec"].get(part) or []
-    }
-    if names.EMULATOR_CONTAINER not in containers:
-        return failed(
+        return _refused(subject, error, namespace, role_arn), None
+    if served(pod) is None:
+        finding = failed(
             subject,
             "admitted without the emulator: it would take the node's role",
             "the namespace is outside the namespaceSelector, or the add-on is not installed",
         )
-    return ok(subject, f"admitted (dry run) with {names.EMULATOR_CONTAINER}")
+        return finding, pod
+    return ok(subject, f"admitted (dry run) with {names.EMULATOR_CONTAINER}"), pod
 
 
-def issuer(cluster: Cluster, fetch: Callable[[str], bytes]) -> Finding:
-    """Can AWS read the issuer's discovery document and the very keys that the cluster signs with?
-
-    Source: OpenID Connect Discovery 1.0 section 4; Kubernetes, "Service account issuer discovery".
-    """
-    subject = "OIDC issuer"
-    try:
-        url = cluster.get("/.well-known/openid-configuration")["issuer"]
-        own_keys = _key_ids(cluster.get("/openid/v1/jwks"))
-    except Unreadable as error:
+def _refused(subject: str, error: Unreadable, namespace: str, role_arn: str | None) -> Finding:
+    if is_of(NOT_ALLOWED, error.message) and not role_arn:
         return warning(
-            subject, error.message, "ask for the right to read the issuer (system:service-account-issuer-discovery)"
-        )
-    try:
-        document = json.loads(fetch(url.rstrip("/") + "/.well-known/openid-configuration"))
-        public_keys = _key_ids(json.loads(fetch(document["jwks_uri"])))
-    except (OSError, ValueError, KeyError) as error:
-        return failed(
             subject,
-            f"{url} can't be read from here ({error})",
-            "AWS must reach it over HTTPS; self-hosted: publish both documents and set --service-account-issuer",
+            f"admission answers, but does not allow {PLACEHOLDER.text}, which stands in where no role is given",
+            "to try the injection too, give a role on the list: --role-arn, or for `helm test` test.roleArn",
         )
-    if document["issuer"] != url:
-        return failed(
-            subject, f"{url} calls itself {document['issuer']}", "publish the cluster's own discovery document"
-        )
-    if not own_keys <= public_keys:
-        return failed(
-            subject, f"{url} lacks the cluster's signing key", "publish `kubectl get --raw /openid/v1/jwks` there anew"
-        )
-    return ok(subject, f"{url}, {len(public_keys)} keys")
-
-
-def https_get(url: str) -> bytes:
-    """Return the body of a GET; raises OSError for anything but 200, ValueError for another scheme than https."""
-    if not url.startswith("https://"):
-        raise ValueError(f"{url} is not https")
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - https only, see above
-            body: bytes = answer.read()
-    except urllib.error.URLError as error:
-        raise OSError(str(error.reason)) from error
-    return body
+    if MAY_NOT_CREATE.search(error.message):
+        return unknown(subject, error.message, f"create pods in namespace {namespace}")
+    return failed(subject, error.message, "the message says what rejects it")
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= SHOWN_LIMIT else text[:SHOWN_LIMIT] + "...")
-
-
-def _key_ids(jwks: Any) -> set[str]:  # noqa: ANN401 - decoded JSON
-    if isinstance(jwks, str):
-        jwks = json.loads(jwks)
-    return {key["kid"] for key in jwks["keys"]}
 
 
 def _items(cluster: Cluster, path: str, *, absent_is_empty: bool = False) -> list[dict[str, Any]]:

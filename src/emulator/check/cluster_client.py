@@ -1,16 +1,20 @@
 """Reads a cluster as the user of the kubeconfig, for `check`: paths in, decoded JSON out.
 
-Goes in: a kubeconfig context. Comes out: plain dicts; `Unreadable` for what the API server does not give.
 The package `kubernetes` brings authentication in all its forms; its typed models are not used.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Not all is plain JSON: keys are application/jwk-set+json, a log is text.
 ACCEPT = "application/json, */*"
+PAGE = "500"  # objects in an answer, as kubectl asks for them
 
 
 class Unreadable(Exception):  # noqa: N818 - it is an answer as much as an error
@@ -20,6 +24,11 @@ class Unreadable(Exception):  # noqa: N818 - it is an answer as much as an error
         super().__init__(message)
         self.status = status
         self.message = message
+
+    @property
+    def is_forbidden(self) -> bool:
+        """May the user not ask this?"""
+        return self.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
 class Cluster(Protocol):
@@ -32,18 +41,38 @@ class Cluster(Protocol):
         """Return the decoded answer to a POST of `body`; raises Unreadable."""
 
 
-class KubeconfigCluster:
-    """The cluster of a kubeconfig context (None: the current one). Raises Unreadable if there is none."""
+def items(cluster: Cluster, path: str, **query: str) -> Iterator[dict[str, Any]]:
+    """Return the objects of a list, page by page; raises Unreadable.
 
-    def __init__(self, context: str | None) -> None:
+    Source: Kubernetes API Concepts, "Retrieving large results sets in chunks".
+    """
+    while True:
+        page = cluster.get(path, **query, limit=PAGE)
+        yield from page["items"]
+        token = (page.get("metadata") or {}).get("continue")
+        if not token:
+            return
+        query["continue"] = token
+
+
+class KubeconfigCluster:
+    """The cluster of a kubeconfig context (None: the current one), and the context's namespace.
+
+    Raises Unreadable if there is none.
+    """
+
+    def __init__(self, context: str | None, kubeconfig: str | None = None) -> None:
         try:
             from kubernetes import client, config, dynamic  # noqa: PLC0415 - absent from the images
         except ImportError as error:
             raise Unreadable(
-                0, "the package `kubernetes` is not installed: pip install 'imds-emulator[cli]'"
+                0, "the package `kubernetes` is not installed: in a checkout, run pip install '.[cli]'"
             ) from error
         try:
-            config.load_kube_config(context=context)  # type: ignore[no-untyped-call]
+            config.load_kube_config(config_file=kubeconfig, context=context)  # type: ignore[no-untyped-call]
+            contexts, current = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+            chosen = next((each for each in contexts if each["name"] == context), current)
+            self.namespace: str = chosen["context"].get("namespace") or "default"
             self._client = dynamic.DynamicClient(client.ApiClient())  # type: ignore[no-untyped-call]
         except Exception as error:  # the package raises many kinds: no file, bad YAML, no answer
             raise Unreadable(0, _first_line(error)) from error

@@ -1,7 +1,4 @@
-"""What `imds-emulator check` found: one line each, ok or not, with its remedy.
-
-Goes in: findings. Comes out: text for a person (coloured on a terminal only) or JSON for a program.
-"""
+"""What `imds-emulator check` found: one line each, with its remedy; text for a person, or JSON for a program."""
 
 from __future__ import annotations
 
@@ -9,13 +6,16 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
+from emulator.terminal import escaped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-State = Literal["ok", "warning", "failed"]
+State = Literal["ok", "warning", "unknown", "failed"]
 _MARKS: dict[State, tuple[str, str]] = {
     "ok": ("ok", "\033[32m"),
     "warning": ("warning", "\033[33m"),
+    "unknown": ("unknown", "\033[36m"),
     "failed": ("FAILED", "\033[31m"),
 }
 _RESET = "\033[0m"
@@ -37,12 +37,17 @@ def ok(subject: str, seen: str) -> Finding:
 
 
 def warning(subject: str, seen: str, remedy: str) -> Finding:
-    """Return the finding that `subject` works, yet not as most people mean it."""
+    """Return the finding that `subject` works, but probably not as intended."""
     return Finding(subject, "warning", seen, remedy)
 
 
+def unknown(subject: str, seen: str, right: str) -> Finding:
+    """Return the finding that the user may not look; `right`: what somebody must be allowed to do who can."""
+    return Finding(subject, "unknown", seen, f"ask someone with the RBAC permission to {right}")
+
+
 def failed(subject: str, seen: str, remedy: str) -> Finding:
-    """Return the finding that `subject` keeps credentials away, and how to mend it."""
+    """Return the finding that `subject` keeps credentials away, and how to fix it."""
     return Finding(subject, "failed", seen, remedy)
 
 
@@ -63,7 +68,7 @@ def as_text(findings: Sequence[Finding], *, coloured: bool) -> str:
         mark, colour = _MARKS[finding.state]
         padded = f"{mark:<8}"
         lines.append(f"{colour}{padded}{_RESET} " if coloured else f"{padded} ")
-        lines[-1] += f"{finding.subject}: {finding.seen}"
+        lines[-1] += escaped(f"{finding.subject}: {finding.seen}")
         if finding.remedy:
-            lines.append(f"{'':<8} -> {finding.remedy}")
+            lines.append(f"{'':<8} -> {escaped(finding.remedy)}")
     return "\n".join(lines)

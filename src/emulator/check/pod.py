@@ -1,7 +1,4 @@
-"""`imds-emulator check pod NAME`: why does this pod get no credentials?
-
-Goes in: a cluster to read, namespace and name. Comes out: findings, from the label to the answer of STS.
-"""
+"""`imds-emulator check pod NAME`: why does this pod get no credentials? From its label to the answer of STS."""
 
 from __future__ import annotations
 
@@ -9,53 +6,72 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import names
 from emulator.arn import parse_role_arn
+from emulator.check.cluster import insecure_endpoint
 from emulator.check.cluster_client import Unreadable
-from emulator.check.findings import Finding, failed, ok, warning
+from emulator.check.findings import Finding, failed, ok, unknown, warning
+from emulator.check.nodes import FORGETFUL, FORGETS_STARTUP, version
+from emulator.check.served import OURS, annotation, as_served, differences, parameters, served
+from emulator.check.sts_codes import last_word, remedy
+from emulator.injection import judgement
+from emulator.injection.facts import Facts
+from emulator.injection.json_values import at, maps
 
 if TYPE_CHECKING:
     from emulator.check.cluster_client import Cluster
+    from emulator.check.served import Served
 
-# What a container's own variables make SDKs do before they would ask the metadata service.
-# Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers".
-BYPASSES = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_EC2_METADATA_DISABLED",
-)
-
-# STS error code -> remedy. Source: AWS STS API Reference, AssumeRoleWithWebIdentity, Errors.
-STS_REMEDIES = {
-    "AccessDenied": "the role's trust policy does not let this service account in: compare with "
-    "`imds-emulator trust-policy -n {namespace} --service-account {account}`",
-    "InvalidIdentityToken": "IAM has no OIDC provider for this cluster's issuer with the token's audience, "
-    "or cannot read its keys: run `imds-emulator check`",
-    "IDPCommunicationError": "AWS could not read the issuer's keys: they must be public over HTTPS",
-    "ExpiredTokenException": "the projected token is stale: see the kubelet's log, and the node's clock",
-    "ValidationError": "role ARN, session name or duration are refused: see the message in the log",
-    "RegionDisabledException": "STS is not enabled for this region in the account: enable it, or choose another region",
-}
 _LOG_LINES = "50"
+RECREATE = "delete the pod so that its controller recreates it"
+# What a mesh leaves in its pods: a container, or an annotation of its injector.
+MESHES = {
+    "istio-proxy": "Istio",
+    "istio-validation": "Istio",
+    "istio-init": "Istio",
+    "linkerd-proxy": "Linkerd",
+    "linkerd-network-validator": "Linkerd",
+    "linkerd-init": "Linkerd",
+}
+MESH_REMEDIES = {
+    "Istio": 'annotation traffic.sidecar.istio.io/excludeOutboundPorts: "443", or Istio\'s proxy as a native sidecar',
+    "Linkerd": 'annotation config.linkerd.io/skip-outbound-ports: "443", or Linkerd\'s proxy as a native sidecar',
+}
 
 
 def findings(cluster: Cluster, namespace: str, name: str) -> list[Finding]:
     """Return what was found on the pod's way from its label to its credentials."""
+    subject = f"pod {namespace}/{name}"
     try:
         pod = cluster.get(f"/api/v1/namespaces/{namespace}/pods/{name}")
     except Unreadable as error:
-        return [failed(f"pod {namespace}/{name}", error.message, "see `kubectl get pods -A`")]
-    found = [label(pod), annotation(pod), injected(pod)]
-    if any(finding.state == "failed" for finding in found):
-        return found
-    found += [redirect(pod), emulator(cluster, pod)]
-    found += bypasses(pod)
-    return found
+        if error.is_forbidden:
+            return [unknown(subject, error.message, f"get pods in namespace {namespace}")]
+        return [failed(subject, error.message, "see `kubectl get pods -A`")]
+    return [*before_admission(pod), *after_admission(cluster, pod)]
+
+
+def before_admission(pod: dict[str, Any]) -> list[Finding]:
+    """Return the findings on what the pod asks for, and whether it was injected."""
+    return [label(pod), annotation_of_role(pod), injected(pod)]
+
+
+def after_admission(cluster: Cluster, pod: dict[str, Any]) -> list[Finding]:
+    """Return the findings on an injected pod; none on another."""
+    found = served(pod)
+    if found is None:
+        return []
+    return [
+        *serves(pod, found),
+        redirect(pod),
+        emulator(cluster, pod),
+        *restarts(cluster, pod, found),
+        *insecure_endpoint(found),
+        *advice(pod, found),
+    ]
 
 
 def label(pod: dict[str, Any]) -> Finding:
     """Is the label, with the exact value, on the pod itself and not only on its workload?"""
-    value = (pod["metadata"].get("labels") or {}).get(names.LABEL_ENABLED)
+    value = at(pod, "metadata", "labels", names.LABEL_ENABLED)
     if value == names.LABEL_ENABLED_VALUE:
         return ok("label", f'"{value}"')
     seen = "absent" if value is None else f'"{value}"'
@@ -66,11 +82,10 @@ def label(pod: dict[str, Any]) -> Finding:
     )
 
 
-def annotation(pod: dict[str, Any]) -> Finding:
+def annotation_of_role(pod: dict[str, Any]) -> Finding:
     """Is the annotation the ARN of a role?"""
-    text = (pod["metadata"].get("annotations") or {}).get(names.ANNOTATION_ROLE_ARN, "")
     try:
-        role = parse_role_arn(text)
+        role = parse_role_arn(annotation(pod, names.ANNOTATION_ROLE_ARN))
     except ValueError as error:
         return failed("role ARN", str(error), f"set the annotation {names.ANNOTATION_ROLE_ARN} on the pod template")
     return ok("role ARN", role.text)
@@ -80,12 +95,34 @@ def injected(pod: dict[str, Any]) -> Finding:
     """Are the containers that the pod's redirect mode needs there?"""
     present = {container["name"] for container in _containers(pod)}
     if names.EMULATOR_CONTAINER in present:
-        return ok("injection", ", ".join(sorted(present & {names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER})))
+        return ok("injection", ", ".join(sorted(present & set(OURS))))
     return failed(
         "injection",
-        "the pod has no emulator: it was made before the label or the add-on was there, or in a namespace left out",
-        "run `imds-emulator check`, then delete the pod so that its controller makes it anew",
+        "the pod has no emulator: it was created before the label or the add-on was there, or in a namespace left out",
+        f"run `imds-emulator check`, then {RECREATE}",
     )
+
+
+def serves(pod: dict[str, Any], emulator: Served) -> list[Finding]:
+    """Return what is served, and where the annotations say something else by now."""
+    role = emulator.role_arn(pod)
+    region = emulator.region or "the partition's default"
+    found = [ok("serves", f"{role}, STS region {region}, IMDS {emulator.imds_version}")]
+    if not emulator.is_fixed:
+        found[0] = warning(
+            "serves",
+            f"{found[0].seen}; injected by 0.1.0, so that the role follows later changes of the annotation",
+            RECREATE,
+        )
+    found += [
+        warning(
+            f"annotation {key}",
+            f"says {said or 'nothing'}, but {value or 'nothing'} was admitted and is served",
+            f"annotations of a running pod change nothing: set it on the pod template and {RECREATE}",
+        )
+        for key, said, value in differences(pod, emulator)
+    ]
+    return found
 
 
 def redirect(pod: dict[str, Any]) -> Finding:
@@ -105,6 +142,8 @@ def redirect(pod: dict[str, Any]) -> Finding:
             f"kubectl logs {pod['metadata']['name']} -c {names.REDIRECT_CONTAINER}; "
             f"where NET_ADMIN is refused use {names.ANNOTATION_REDIRECT}: env",
         )
+    if "running" in state:
+        return warning("redirect", "waits for the emulator to start", "see the line `credentials`")
     return failed("redirect", _waiting(state), "see the events of `kubectl describe pod`")
 
 
@@ -117,64 +156,78 @@ def emulator(cluster: Cluster, pod: dict[str, Any]) -> Finding:
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
     if ended and ended["exitCode"] != 0 and "running" not in state:
         return failed(
-            "credentials", (ended.get("message") or ended.get("reason") or "ended").strip(), "mend the setting it names"
+            "credentials",
+            (ended.get("message") or ended.get("reason") or "ended").strip(),
+            "fix the setting named in the message",
         )
     if not ended and "running" not in state:
         return failed("credentials", _waiting(state), "see the events of `kubectl describe pod`")
-    metadata = pod["metadata"]
+    namespace = pod["metadata"]["namespace"]
     try:
-        log = cluster.get(
-            f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log",
-            container=names.EMULATOR_CONTAINER,
-            tailLines=_LOG_LINES,
-        )
+        log = read_log(cluster, pod)
     except Unreadable as error:
-        return failed(
-            "credentials", f"the emulator is not ready; its log: {error.message}", "ask for the right to read pods/log"
-        )
-    return _sts_answer(str(log), metadata["namespace"], pod["spec"].get("serviceAccountName", "default"))
+        seen = f"the emulator is not ready; its log says why: {error.message}"
+        if error.is_forbidden:
+            return unknown("credentials", seen, f"get pods/log in namespace {namespace}")
+        return failed("credentials", seen, "see the node's kubelet, which has the log")
+    return _sts_answer(log, pod)
 
 
-def bypasses(pod: dict[str, Any]) -> list[Finding]:
-    """Return a warning for each variable that makes its container's SDK pass the metadata service by.
-
-    As at admission (`injection.rules`), the value "false" turns nothing on.
-    """
-    return [
-        warning(
-            f"container {container['name']}",
-            f"sets {variable['name']}",
-            "its SDK takes credentials from there, not from the emulator: remove the variable",
-        )
-        for container in _containers(pod)
-        if container["name"] not in {names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER}
-        for variable in container.get("env") or []
-        if variable["name"] in BYPASSES and str(variable.get("value")).lower() != "false"
-    ]
+def read_log(cluster: Cluster, pod: dict[str, Any]) -> str:
+    """Return the end of the emulator's log; raises Unreadable."""
+    metadata = pod["metadata"]
+    path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}/log"
+    return str(cluster.get(path, container=names.EMULATOR_CONTAINER, tailLines=_LOG_LINES))
 
 
-def _sts_answer(log: str, namespace: str, account: str) -> Finding:
+def restarts(cluster: Cluster, pod: dict[str, Any], emulator: Served) -> list[Finding]:
+    """Return a warning where a restarted kubelet would leave crashed app containers as they are."""
+    node = pod["spec"].get("nodeName")
+    if not node or not emulator.is_native or not emulator.has_startup_probe:
+        return []
+    subject = f"kubelet of {node}"
+    try:
+        kubelet = str(at(cluster.get(f"/api/v1/nodes/{node}"), "status", "nodeInfo", "kubeletVersion"))
+    except Unreadable as error:
+        return [unknown(subject, error.message, "get nodes")]
+    if version(kubelet) != FORGETS_STARTUP:
+        return []
+    return [warning(subject, f"{kubelet}; {FORGETFUL}, since the sidecar has a startup probe", RECREATE)]
+
+
+def advice(pod: dict[str, Any], emulator: Served) -> list[Finding]:
+    """Return the warnings that admission gives, of the pod as it is served."""
+    facts = Facts(as_served(pod, emulator), parameters(pod, emulator))
+    return [warning("pod", line, f"change the pod template, then {RECREATE}") for line in judgement.warnings(facts)]
+
+
+def mesh(pod: dict[str, Any]) -> str:
+    """Return the mesh whose containers the pod has, '' if there is none."""
+    return next((MESHES[c["name"]] for c in _containers(pod) if c["name"] in MESHES), "")
+
+
+def _sts_answer(log: str, pod: dict[str, Any]) -> Finding:
     """Return what the log says last of credentials, or what the last line that names an STS code means."""
-    _, got, after = log.rpartition(" event=credentials ")
-    lines = [line for line in after.splitlines() if " event=stopped " not in line]
-    for line in reversed(lines):
-        for code, remedy in STS_REMEDIES.items():
-            if code in line:
-                return failed("credentials", f"STS answers {code}", remedy.format(namespace=namespace, account=account))
-    if got and " event=expired " not in after:
+    word = last_word(log)
+    account = pod["spec"].get("serviceAccountName", "default")
+    if word.code:
+        hint = remedy(word.code, pod["metadata"]["namespace"], account)
+        return failed("credentials", f"STS answers {word.code}", hint)
+    if word.is_good:
         return ok("credentials", "the emulator got them, as its log says")
-    last = (lines or ["no log yet"])[-1]
-    return failed("credentials", f"not ready: {last}", "STS can't be reached: see DNS, egress rules and proxy settings")
+    hint = "STS can't be reached: see DNS, egress rules and proxy settings"
+    if found := mesh(pod):
+        hint = f"{found}'s rules may keep STS away until its proxy has started: {MESH_REMEDIES[found]}; else {hint}"
+    return failed("credentials", f"not ready: {word.line}", hint)
 
 
 def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    return [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
+    return [*maps(pod, "spec", "initContainers"), *maps(pod, "spec", "containers")]
 
 
 def _status(pod: dict[str, Any], container: str) -> dict[str, Any]:
     """Return the container's status; an empty one for a pod that has no node yet."""
-    status = pod.get("status") or {}
-    statuses = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    statuses = [*maps(pod, "status", "initContainerStatuses"), *maps(pod, "status", "containerStatuses")]
     return next((entry for entry in statuses if entry["name"] == container), {})
 
 

@@ -1,13 +1,14 @@
 """`imds-emulator trust-policy`: what IAM must know before a service account may take a role.
 
-Goes in: namespace, service account, and the cluster's issuer (given, or asked of the cluster).
-Comes out: the role's trust policy, and the commands that make the OIDC provider and the role.
+Prints the role's trust policy, or the commands that create the OIDC provider and the role with it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +16,9 @@ from urllib.parse import urlsplit
 from emulator import names
 from emulator.arn import parse_role_arn
 from emulator.check.cluster_client import KubeconfigCluster, Unreadable
+from emulator.check.issuer import issuer_of
+from emulator.check.tokens import read_claims
+from emulator.terminal import show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,37 +26,55 @@ if TYPE_CHECKING:
     from emulator.arn import RoleArn
 
 ACCOUNT, ACCOUNT_PLACEHOLDER = "000000000000", "ACCOUNT_ID"  # no account of AWS has the first
+NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")  # DNS subdomain, as the API server takes them
+# What STS takes in a session's name, with IAM's wildcards (IAM User Guide, condition operators, StringLike).
+SESSION_NAME = re.compile(r"[\w+=,.@*?-]{1,64}", re.ASCII)
 
 
-def main(arguments: list[str], discover: Callable[[str | None], str] | None = None) -> int:
-    """Print the trust policy for `arguments`; 0, or 2 when one of them is wrong or the issuer is not to be had.
+def main(arguments: list[str], discover: Callable[[argparse.Namespace], str] | None = None) -> int:
+    """Print the trust policy for `arguments`; 0, or 2 if one of them is wrong or the issuer can't be found out.
 
-    `discover`: takes a kubeconfig context (or None) and returns the cluster's issuer URL.
+    `discover`: takes the options and returns the cluster's issuer URL.
     """
     options = _parser().parse_args(arguments)
     try:
-        issuer = issuer_host(options.issuer or (discover or _discover)(options.context))
+        url = _issuer(options, discover or _discover)
+        _check_names(options)
+        issuer = issuer_host(url)
         role = parse_role_arn(options.role_arn or f"arn:aws:iam::{ACCOUNT}:role/{options.service_account}")
     except (ValueError, OSError) as error:
-        print(f"imds-emulator trust-policy: {error}", file=sys.stderr)  # noqa: T201
+        show([f"imds-emulator trust-policy: {error}"], sys.stderr)
         return 2
-    subject = f"system:serviceaccount:{options.namespace}:{options.service_account}"
     policy = trust_policy(
-        issuer=issuer, partition=role.partition, account=role.account_id, subject=subject, audience=options.audience
+        issuer=issuer,
+        partition=role.partition,
+        account=role.account_id,
+        subject=f"system:serviceaccount:{options.namespace}:{options.service_account}",
+        audience=options.audience,
+        session_name=options.session_name,
     )
     document = json.dumps(policy, indent=2)
     text = document if options.output == "json" else commands(document, issuer, role, options.audience)
-    print(text if options.role_arn else text.replace(ACCOUNT, ACCOUNT_PLACEHOLDER))  # noqa: T201
+    show((text if options.role_arn else text.replace(ACCOUNT, ACCOUNT_PLACEHOLDER)).splitlines())
     return 0
 
 
-def trust_policy(*, issuer: str, partition: str, account: str, subject: str, audience: str) -> dict[str, Any]:
+def trust_policy(  # noqa: PLR0913 - each is a line of the policy
+    *, issuer: str, partition: str, account: str, subject: str, audience: str, session_name: str | None = None
+) -> dict[str, Any]:
     """Return the policy that lets one service account, and no other, assume the role.
 
-    `issuer`: host and path, without the scheme, as IAM names its OIDC providers.
+    `issuer`: the token's `iss` without the scheme, as IAM names its OIDC providers; a slash at its end belongs to it.
     `subject`: `system:serviceaccount:NAMESPACE:NAME`, as Kubernetes writes it into the token.
-    Source: IAM User Guide, "Create a role for OpenID Connect federation", condition keys `aud` and `sub`.
+    `session_name`: what the session's name must be like, if that is to be held.
+    Source: IAM User Guide, "Create a role for OpenID Connect federation", condition keys `aud` and `sub`; "IAM and AWS
+    STS condition context keys", sts:RoleSessionName.
     """
+    conditions: dict[str, dict[str, str]] = {
+        "StringEquals": {f"{issuer}:aud": audience, f"{issuer}:sub": subject},
+    }
+    if session_name:
+        conditions["StringLike"] = {"sts:RoleSessionName": session_name}
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -60,26 +82,29 @@ def trust_policy(*, issuer: str, partition: str, account: str, subject: str, aud
                 "Effect": "Allow",
                 "Principal": {"Federated": f"arn:{partition}:iam::{account}:oidc-provider/{issuer}"},
                 "Action": "sts:AssumeRoleWithWebIdentity",
-                "Condition": {
-                    "StringEquals": {
-                        f"{issuer}:aud": audience,
-                        f"{issuer}:sub": subject,
-                    }
-                },
+                "Condition": conditions,
             }
         ],
     }
 
 
 def commands(document: str, issuer: str, role: RoleArn, audience: str) -> str:
-    """Return a shell script, with comments, that registers the issuer and makes the role with `document`."""
-    path = "" if role.path == "/" else f" --path {role.path}"
+    """Return a shell script, with comments, that registers the issuer and creates the role with `document`."""
+    path = "" if role.path == "/" else f" --path {shlex.quote(role.path)}"
+    name, client = shlex.quote(role.name), shlex.quote(audience)
+    provider = shlex.quote(f"arn:{role.partition}:iam::{role.account_id}:oidc-provider/{issuer}")
     lines = [
-        "# 1. Once per cluster: tell IAM about the cluster's issuer. AWS must reach its keys over HTTPS.",
-        f"aws iam create-open-id-connect-provider --url https://{issuer} --client-id-list {audience}",
+        "# 1. Once per cluster and account: tell IAM about the cluster's issuer. AWS must reach its keys over HTTPS.",
+        "#    If it answers EntityAlreadyExists (eksctl creates the provider, for example), run this in its place:",
+        "#    aws iam add-client-id-to-open-id-connect-provider \\",
+        f"#      --client-id {client} --open-id-connect-provider-arn {provider}",
+        f"aws iam create-open-id-connect-provider --url {shlex.quote(f'https://{issuer}')} --client-id-list {client}",
         "",
-        "# 2. Make the role, with the trust policy that names this service account alone.",
-        f"aws iam create-role --role-name {role.name}{path} --assume-role-policy-document '{document}'",
+        "# 2. Create the role, with the trust policy that names this service account alone.",
+        "#    If it answers EntityAlreadyExists, add the statement below to the role's policy, beside its own:",
+        f"#    aws iam get-role --role-name {name} --query Role.AssumeRolePolicyDocument > trust.json  # edit",
+        f"#    aws iam update-assume-role-policy --role-name {name} --policy-document file://trust.json",
+        f"aws iam create-role --role-name {name}{path} --assume-role-policy-document {shlex.quote(document)}",
         "",
         "# 3. Label and annotate the pods.",
         f'#   labels:      {{{names.LABEL_ENABLED}: "{names.LABEL_ENABLED_VALUE}"}}',
@@ -91,33 +116,85 @@ def commands(document: str, issuer: str, role: RoleArn, audience: str) -> str:
 
 
 def issuer_host(url: str) -> str:
-    """Return host and path of an issuer URL.
+    """Return an issuer URL without its scheme, else as it is: IAM compares the rest with the token letter by letter.
 
     Raises ValueError for what IAM would refuse: another scheme than https, a query, no host.
     Source: IAM API Reference, CreateOpenIDConnectProvider, parameter Url.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(f"issuer {url!r} is no URL that IAM accepts; expected https://HOST[/PATH] without a query")
-    return (parts.netloc + parts.path).rstrip("/")
+    parts = urlsplit(url)
+    is_plain = all("!" <= character <= "~" for character in url)
+    if not url.startswith("https://") or not parts.hostname or parts.query or parts.fragment or not is_plain:
+        raise ValueError(f"issuer: Invalid value: {url!r}: must be https://HOST[/PATH] without a query")
+    return url.removeprefix("https://")
 
 
-def _discover(context: str | None) -> str:
+def _issuer(options: argparse.Namespace, discover: Callable[[argparse.Namespace], str]) -> str:
+    """Return the issuer, by the token where there is one, which names the service account too."""
+    if options.token_file is None:
+        return str(options.issuer).strip() if options.issuer else discover(options)
+    try:
+        found = read_claims(options.token_file)
+    except ValueError as error:
+        raise ValueError(f"--token-file {options.token_file}: Invalid value: {error}") from None
+    said = {"issuer": found.issuer, "namespace": found.namespace, "service_account": found.account}
+    for field, value in said.items():
+        given = getattr(options, field)
+        if given not in (None, value) and value:
+            option = "--" + field.replace("_", "-")
+            raise ValueError(f"{option}: Invalid value: {given!r}: the token says {value!r}")
+        setattr(options, field, given or value)
+    return found.issuer
+
+
+def _check_names(options: argparse.Namespace) -> None:
+    """Fill in the default service account; ValueError for what is not a name."""
+    options.service_account = options.service_account or "default"
+    if not options.namespace:
+        raise ValueError("--namespace: Required value: give -n NAMESPACE, or --token-file")
+    for option, value in (("--namespace", options.namespace), ("--service-account", options.service_account)):
+        if not NAME.fullmatch(value):
+            raise ValueError(f"{option}: Invalid value: {value!r}: must be a DNS name in lower case")
+    if options.session_name and not SESSION_NAME.fullmatch(options.session_name):
+        raise ValueError(
+            f"--session-name: Invalid value: {options.session_name!r}: must be up to 64 of A-Z a-z 0-9 _+=,.@- and the"
+            " wildcards * and ?"
+        )
+
+
+def _discover(options: argparse.Namespace) -> str:
     """Ask the cluster of the user's kubeconfig for its issuer; raises OSError when it can't be asked."""
     try:
-        answer = KubeconfigCluster(context).get("/.well-known/openid-configuration")
+        cluster = KubeconfigCluster(options.context, options.kubeconfig)
+        return issuer_of(cluster, options.namespace or cluster.namespace, options.service_account or "default").issuer
     except Unreadable as error:
-        raise OSError(f"the cluster does not tell its issuer ({error.message}): give --issuer URL") from error
-    return str(answer["issuer"])
+        raise OSError(
+            f"the cluster does not tell its issuer ({error.message}): give --issuer URL or --token-file FILE"
+        ) from error
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="imds-emulator trust-policy", description=__doc__)
-    parser.add_argument("-n", "--namespace", required=True)
-    parser.add_argument("--service-account", default="default", metavar="NAME", help="default: %(default)s")
-    parser.add_argument("--issuer", metavar="URL", help="the cluster's OIDC issuer; asked of the cluster if not given")
-    parser.add_argument("--role-arn", metavar="ARN", help="the role that is to be assumed")
+    parser = argparse.ArgumentParser(
+        prog="imds-emulator trust-policy",
+        description="Print the AWS CLI commands that create the cluster's OIDC provider in IAM, and a role that one"
+        " service account may assume; or, with -o json, the role's trust policy alone. Nothing is changed.",
+    )
+    parser.add_argument("-n", "--namespace", help="of the service account; default: the token's")
+    parser.add_argument("--service-account", metavar="NAME", help="default: the token's, else `default`")
+    parser.add_argument("--role-arn", metavar="ARN", help="the role to be assumed; may exist already")
+    parser.add_argument(
+        "--token-file", metavar="FILE", help="a token of the service account: its issuer decides, as it does in IAM"
+    )
+    parser.add_argument(
+        "--issuer", metavar="URL", help="the cluster's OIDC issuer, as tokens write it; default: the cluster is asked"
+    )
     parser.add_argument("--audience", default=names.DEFAULT_AUDIENCE, help="default: %(default)s")
-    parser.add_argument("--context", help="context of the kubeconfig")
-    parser.add_argument("-o", "--output", choices=("shell", "json"), default="shell")
+    parser.add_argument(
+        "--session-name",
+        metavar="PATTERN",
+        help=f"also require the session's name to be like this (wildcards * and ?), such as the annotation"
+        f" {names.ANNOTATION_SESSION_NAME} or NAMESPACE.*",
+    )
+    parser.add_argument("--context", help="context of the kubeconfig; default: the current one")
+    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, or ~/.kube/config")
+    parser.add_argument("-o", "--output", choices=("shell", "json"), default="shell", help="default: %(default)s")
     return parser

@@ -5,6 +5,7 @@ Goes in: `Facts` of a labelled pod. Comes out: one line for each rule that finds
 
 from __future__ import annotations
 
+import re
 from string import Template
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,12 @@ def line(rule: Rule, found: str, facts: Facts) -> str:
     """Return the rule's message with what it is about."""
     values = {name: shown(_value(name, found, facts)) for name in Template(rule.message).get_identifiers()}
     return Template(rule.message).substitute(values)
+
+
+def is_of(rule: Rule, message: str) -> bool:
+    """Tell whether a message of an API server is one that the rule gave, whatever its values."""
+    texts = Template.pattern.sub("\0", rule.message).split("\0")
+    return re.search(".*".join(map(re.escape, texts)), message, re.DOTALL) is not None
 
 
 def _value(name: str, found: str, facts: Facts) -> str:

@@ -10,14 +10,9 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.injection.steps import PARAMETERS
-from emulator.settings import (
-    DURATION_DEFAULT_SECONDS,
-    DURATION_SECONDS,
-    OWN_NAMES,
-    STARTUP_DEFAULT_SECONDS,
-    STARTUP_SECONDS,
-)
+from emulator.settings import OWN_NAMES
 from emulator.sidecar import exposition
+from emulator.variables import SERVE
 from emulator.webhook import metrics as webhook_metrics
 
 if TYPE_CHECKING:
@@ -38,23 +33,6 @@ POD_KEYS = {
 NAMESPACE_KEYS = {
     f"annotation `{names.ANNOTATION_ALLOWED_ROLES}`": "globs on the role ARN, by commas, that its pods may name",
 }
-VARIABLES = {
-    names.ENV_ROLE_ARN: "required; the role to assume",
-    names.ENV_TOKEN_FILE: "required; the projected token, read anew at each exchange",
-    names.ENV_SESSION_NAME: f"default: made of `{names.ENV_POD_NAMESPACE}` and `{names.ENV_POD_NAME}`",
-    names.ENV_SESSION_POLICIES: "ARNs of session policies, separated by commas, 10 at most",
-    names.ENV_REGION: "region of the STS endpoint; default: the partition's",
-    names.ENV_STS_ENDPOINT: "URL in place of the regional endpoint",
-    names.ENV_USE_FIPS: "`true`: the FIPS endpoint",
-    names.ENV_CA_BUNDLE: "file with certificates that are trusted besides the public ones",
-    names.ENV_HTTPS_PROXY: "proxy for the calls of STS",
-    names.ENV_NO_PROXY: "hosts that need no proxy",
-    names.ENV_PORT: f"credential port, on loopback; default {names.PORT_DEFAULT}",
-    names.ENV_HEALTH_PORT: f"probes and metrics; default {names.HEALTH_PORT_DEFAULT}",
-    names.ENV_IMDS_VERSION: f"{', '.join(names.IMDS_VERSIONS)}; default {names.IMDS_VERSION_DEFAULT}",
-    names.ENV_DURATION_SECONDS: f"{DURATION_SECONDS[0]} to {DURATION_SECONDS[1]}; default {DURATION_DEFAULT_SECONDS}",
-    names.ENV_STARTUP_SECONDS: f"{STARTUP_SECONDS[0]} to {STARTUP_SECONDS[1]}; default {STARTUP_DEFAULT_SECONDS}",
-}
 
 
 def reference(values_table: str) -> str:
@@ -67,7 +45,7 @@ def reference(values_table: str) -> str:
         _table(("key", "meaning"), NAMESPACE_KEYS.items()),
         "## Variables of `imds-emulator serve`",
         "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable is as good as none.",
-        _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in VARIABLES.items())),
+        _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in SERVE.items())),
         "An injected pod has them under names of our own. Where the first is set, those of the SDKs are not read.",
         _table(("by hand", "in a pod"), ((f"`{name}`", f"`{own}`") for name, own in OWN_NAMES.items() if name != own)),
         f"## Metrics of the emulator, port {names.HEALTH_PORT_DEFAULT}",
