@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator import names
+from emulator import log, names
 from emulator.settings import (
     DURATION_DEFAULT_SECONDS,
     DURATION_SECONDS,
@@ -64,6 +64,7 @@ WEBHOOK = {
     names.ENV_WEBHOOK_PORT: f"HTTPS port; default {names.WEBHOOK_PORT_DEFAULT}",
     names.ENV_HEALTH_PORT: _HEALTH_PORT,
     names.ENV_DRAIN_SECONDS: "go on serving so long after SIGTERM",
+    names.ENV_LOG_LEVEL: f"{', '.join(log.LEVELS)}; default info",
     names.ENV_SERVICE_ACCOUNT: f"directory of the service account; default {names.SERVICE_ACCOUNT_DIRECTORY}",
     names.ENV_API_HOST: "the API server; set by the kubelet",
     names.ENV_API_PORT: "likewise",

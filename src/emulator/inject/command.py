@@ -201,8 +201,10 @@ def _krm(text: str) -> int:
     if not isinstance(data, dict):
         raise InputError("functionConfig.data: Invalid value: must be an object with parameters, or absent")
     report = Report()
+    parameters = chosen(data)
+    _say(f"warning: parameter {line}" for line in parameter_warnings(parameters))
     try:
-        _inject_documents(found, "items", chosen(data), report)
+        _inject_documents(found, "items", parameters, report)
         report.complain()
         if report.is_bad:
             found = documents(text)  # as it came
