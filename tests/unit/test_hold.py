@@ -97,7 +97,7 @@ def test_hold_waits_for_startup() -> None:
                     asked.append(connection.recv(100))
                     connection.sendall(answer)
 
-        thread = threading.Thread(target=serve)
+        thread = threading.Thread(target=serve, daemon=True)  # it waits for ever if `hold` asks too seldom
         thread.start()
         hold.hold({names.ENV_HEALTH_PORT: str(server.getsockname()[1])})
         thread.join(10)
