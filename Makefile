@@ -49,7 +49,7 @@ test-cluster: images ## Tests on the cluster of KUBECONFIG
 conformance: $(READY) ## Every AWS client in every IMDS mode
 	$(PY) -m tests.conformance
 
-bench: $(READY) ## Memory, start and requests against a floor and a peer
+bench: $(READY) ## Memory, start and requests against a floor and a peer; start of pods
 	$(PY) -m tests.bench
 
 fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage

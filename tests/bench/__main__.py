@@ -1,6 +1,6 @@
 """`make bench`: measures, prints the table and writes it, with a plot, to docs/.
 
-Goes in: nothing. Comes out: docs/bench.md and docs/bench.svg; 1 if a bound does not hold.
+Goes in: nothing. Comes out: docs/bench.md and docs/bench.svg, and the page of pod starts; 1 if a bound does not hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.bench import measure, programs, report, webhook
+from tests.bench import measure, pods, programs, report, webhook
 from tests.bench.subjects import Bench, prepare
 from tests.tools.progress import StepFailedError, say
 from tests.wire.process import free_ports
@@ -35,6 +35,7 @@ def main() -> int:
         programs.check_root()
         with tempfile.TemporaryDirectory() as directory:
             figures = run(Path(directory))
+        late = pods.run()
     except StepFailedError as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,7 +47,7 @@ def main() -> int:
     failures = report.missed(figures)
     for line in failures:
         print(f"bench: missed: {line}", file=sys.stderr)
-    return 1 if failures else 0
+    return 1 if failures or late else 0
 
 
 def run(directory: Path) -> measure.Figures:

@@ -6,6 +6,8 @@ Goes in: what is installed. Comes out: a `Builder` whose methods run commands an
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +96,8 @@ class Builder:
         part.rename(path)
 
     def _run(self, command: Sequence[str], label: str) -> None:
-        run(command, label, log_path("images"), cwd=ROOT)
+        # Docker before version 23 builds without it unless told so; the others don't know the variable.
+        run(command, label, log_path("images"), cwd=ROOT, env={**os.environ, "DOCKER_BUILDKIT": "1"})
 
 
 def docker() -> Builder:
@@ -128,12 +131,19 @@ def choose(name: str = "") -> Builder:
     """Return the builder called `name`, else the first one that works here; installs buildah if there is none."""
     if name:
         return BUILDERS[name]()
-    if apt.program("docker") and works("docker", "version", "--format", "{{.Server.Version}}"):
+    if apt.program("docker") and works("docker", "version", "--format", "{{.Server.Version}}") and has_buildkit():
         return docker()
     if apt.program("podman") and works("podman", "info"):
         return podman()
     apt.ensure({"buildah": "buildah"})
     return buildah()
+
+
+def has_buildkit() -> bool:
+    """Tell whether docker has BuildKit, which the Dockerfiles need: by its plugin buildx, or of itself before 23."""
+    shown = subprocess.run(["docker", "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"version (\d+)\.", shown)
+    return works("docker", "buildx", "version") or bool(match and int(match[1]) < 23)
 
 
 def works(*command: str) -> bool:
