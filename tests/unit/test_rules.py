@@ -98,7 +98,8 @@ def test_glob(glob: str, text: str, expected: bool) -> None:  # noqa: FBT001 - a
     ("value", "expected"),
     [
         ("a", '"a"'),
-        ('a"\\\n\t', '"a\\"\\\\\\n\\t"'),
+        ("\a\b\f\n\r\t\v", r'"\a\b\f\n\r\t\v"'),
+        ('a"\\', r'"a\"\\"'),
         ("x" * 100, '"' + "x" * 100 + '"'),
         ("x" * 101, '"' + "x" * 100 + '..."'),
     ],
@@ -106,3 +107,15 @@ def test_glob(glob: str, text: str, expected: bool) -> None:  # noqa: FBT001 - a
 def test_shown(value: str, expected: str) -> None:
     """A value is quoted, and cut where it is long."""
     assert expected == judgement.shown(value)
+
+
+def test_guard_names_the_remedy() -> None:
+    """The guard is the one rule that no pod of tests/pods is refused by: what it says is said here."""
+    facts = next(facts_of(case) for case in CASES if case.name == "plain")
+    expected = (
+        "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating"
+        " policy is installed and covers this namespace, or remove the label"
+        " gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
+    )
+
+    assert expected == judgement.line(rules.GUARD, rules.GUARD.find(facts), facts)
