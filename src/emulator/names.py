@@ -33,6 +33,10 @@ POD_ANNOTATIONS = (
     ANNOTATION_SESSION_POLICIES,
 )
 
+# On a Namespace: hold its pods to Pod Security's baseline, the init container as we inject it excepted.
+LABEL_POD_SECURITY = "imds-emulator/pod-security"
+POD_SECURITY_BASELINE = "baseline"
+
 # On a Namespace: globs on the role ARN that its pods may ask for.
 ANNOTATION_ALLOWED_ROLES = "imds-emulator/allowed-roles"
 

@@ -237,6 +237,15 @@ TOOLS: Mapping[str, Tool] = {
             keeps="images/base/files",
             apart=True,
         ),
+        # Its test pods alone.
+        Tool(
+            name="pod-security-admission",
+            version="v0.37.2",
+            module="k8s.io/pod-security-admission",
+            programs={},
+            keeps="test/testdata",
+            apart=True,
+        ),
         _old_apiserver("v1.24.17"),
         _old_apiserver("v1.29.15"),
         _old_apiserver("v1.34.4"),

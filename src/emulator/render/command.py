@@ -20,6 +20,7 @@ import yaml
 
 from emulator import names
 from emulator.injection import cel
+from emulator.render import baseline
 from emulator.render import components as render_components
 from emulator.render.helm import Helm
 from emulator.render.kustomize import Kustomize
@@ -34,10 +35,12 @@ COMPONENTS = Path("kustomize/components")
 REFERENCE = Path("docs/reference.md")
 # The chart's defaults for `inject`, which is installed without the chart.
 PARAMETERS = Path("src/emulator/inject/default_parameters.json")
-# A folder of manifests is a part of the installation: what all have, or what one `mode` of the chart adds.
+# A folder of manifests is a part of the installation: what all have, what one `mode` of the chart adds, or what is
+# there if it is asked for.
 COMMON, MODES = "common", ("webhook", "policy")
 WITHOUT = {"webhook": "policy", "policy": "webhook"}  # part -> the mode that lacks it; `both` has all
-PARTS = (COMMON, *MODES)
+OPTIONAL = {"baseline": "baselinePolicy.enabled"}  # part -> the value that turns it on
+PARTS = (COMMON, *MODES, *OPTIONAL)
 MADE_BY = "Made by `make render` from src/emulator/render/manifests/"
 TABLE_BEGIN, TABLE_END = "<!-- values: made by `make render` -->\n", "<!-- end of values -->\n"
 
@@ -109,7 +112,9 @@ def for_helm(source: str) -> str:
     """Return the Helm template made from `source`, a path under manifests/."""
     text = environment(Helm()).get_template(source).render()
     part = source.split("/", maxsplit=1)[0]
-    if part != COMMON:
+    if part in OPTIONAL:
+        text = Helm().when(OPTIONAL[part], caller=lambda: text)
+    elif part != COMMON:
         text = Helm().unless("mode", WITHOUT[part], caller=lambda: text)
     return f"{{{{- /* {MADE_BY}{source} */ -}}}}\n{text}"
 
@@ -148,7 +153,7 @@ def environment(target: Helm | Kustomize) -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.globals.update({"names": names, "cel": cel, **target.words()})
+    made.globals.update({"names": names, "cel": cel, "baseline": baseline, **target.words()})
     return made
 
 
