@@ -9,6 +9,7 @@ through both.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from emulator import names
 from emulator.injection.cel import value
@@ -82,8 +83,9 @@ def _is_ours() -> str:
     Its image, arguments, variables and mounts decide what it runs: a variable or a mount of another's could have the
     program in it load something else.
     """
-    variables = [variable["name"] for variable in REDIRECT["env"]]
-    capabilities = REDIRECT["securityContext"]["capabilities"]
+    ours: dict[str, Any] = REDIRECT
+    variables = [variable["name"] for variable in ours["env"]]
+    capabilities = ours["securityContext"]["capabilities"]
     absent = ("command", "workingDir", "envFrom", "lifecycle", "restartPolicy", "ports", "volumeDevices")
     conditions = [
         f"c.name == {text(names.REDIRECT_CONTAINER)}",
