@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 DURATION_DEFAULT_SECONDS = 3600
 DURATION_SECONDS = (900, 43200)  # STS API Reference, AssumeRoleWithWebIdentity, DurationSeconds
+SHORT_DURATION_SECONDS = 1800  # refreshed at half life, shorter ones have less left than 15 minutes
 STARTUP_DEFAULT_SECONDS = 60
 STARTUP_SECONDS = (0, 3600)
 SERVE_AFTER_SIGTERM_SECONDS = (0, 86400)
@@ -146,6 +147,18 @@ def serve_settings(environ: "Mapping[str, str]") -> ServeSettings:
         environ, names.ENV_SERVE_AFTER_SIGTERM_SECONDS, 0, SERVE_AFTER_SIGTERM_SECONDS
     )
     return settings
+
+
+def notices(settings: ServeSettings) -> list[tuple[str, str]]:
+    """Return what is allowed but seldom meant, each as an event for the log and a sentence."""
+    found = []
+    if settings.sts_url.lower().startswith("http:"):
+        text = f"the token goes to {settings.sts_url} in the clear; whoever reads it can use the role"
+        found.append(("insecure-endpoint", text))
+    if settings.duration_seconds < SHORT_DURATION_SECONDS:
+        text = "some AWS SDKs ask at every call when less than 15 minutes are left; use 1800 seconds or more"
+        found.append(("short-sessions", text))
+    return found
 
 
 def _variable_names(environ: "Mapping[str, str]") -> dict[str, str]:

@@ -43,7 +43,7 @@ def one_input(data: bytes) -> None:
 
 def read(data: bytes) -> Grant | Failure:
     """Return what an answer means, and judge it."""
-    outcome = read_outcome(read_answer(data), TOKEN, ROLE)
+    outcome = read_outcome(read_answer(data), TOKEN, ROLE, NOW)
     if isinstance(outcome, Grant):
         _assert_keys(outcome.access_key_id, outcome.secret_access_key, outcome.token)
     else:

@@ -68,7 +68,9 @@ def test_request(method: str, segments: list[str], chosen: dict[bytes, Any], lin
 def http(status: int, fields: dict[str, str]) -> bytes:
     """Return an answer of STS with these elements."""
     body = "".join(f"<{name}>{escape(value)}</{name}>" for name, value in fields.items())
-    body = f"<a>{body}</a>"
+    outer = ("AssumeRoleWithWebIdentityResponse", "AssumeRoleWithWebIdentityResult", "Credentials")
+    for name in reversed(outer if status == 200 else ("ErrorResponse", "Error")):
+        body = f"<{name}>{body}</{name}>"
     return f"HTTP/1.1 {status} X\r\nContent-Length: {len(body.encode())}\r\n\r\n{body}".encode()
 
 
@@ -77,7 +79,7 @@ def test_grant(access_key_id: str, secret_access_key: str, token: str, expiratio
     """A 200 is a grant of just what it says if each part is plausible, else a failure that repeats none of them."""
     keys = access_key_id.strip(), secret_access_key.strip(), token.strip()
     named = dict(zip(("AccessKeyId", "SecretAccessKey", "SessionToken"), keys, strict=True))
-    outcome = read_outcome(read_answer(http(200, {**named, "Expiration": expiration.isoformat()})), TOKEN, ROLE)
+    outcome = read_outcome(read_answer(http(200, {**named, "Expiration": expiration.isoformat()})), TOKEN, ROLE, 0)
 
     if all(KEY.fullmatch(key) for key in keys):
         assert isinstance(outcome, Grant)
@@ -90,7 +92,7 @@ def test_grant(access_key_id: str, secret_access_key: str, token: str, expiratio
 def test_refusal(status: int, code: str, message: str, at: int) -> None:
     """A refusal keeps code and status, and of its message all but the token, wherever in it that stands."""
     outcome = read_outcome(
-        read_answer(http(status, {"Code": code, "Message": message[:at] + TOKEN + message[at:]})), TOKEN, ROLE
+        read_answer(http(status, {"Code": code, "Message": message[:at] + TOKEN + message[at:]})), TOKEN, ROLE, 0
     )
 
     assert isinstance(outcome, Failure)

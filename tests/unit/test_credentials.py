@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
+from botocore.session import Session
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.sidecar.credentials import Credentials, Failure, Lifecycle, expiry_on_this_clock
+from emulator.sidecar.credentials import Credentials, Failure, Lifecycle, expiry_on_this_clock, is_final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -266,6 +268,84 @@ def test_http_status(failure: Failure, status: int) -> None:
     lifecycle.fail(failure, START, 0.5)
 
     assert status == lifecycle.http_status()
+
+
+# What AssumeRoleWithWebIdentity may answer: does it pass by itself, or is the request refused for good?
+ERRORS = {
+    "ExpiredTokenException": "passes",
+    "IDPCommunicationError": "passes",
+    "IDPRejectedClaim": "passes, for a while",
+    "InvalidIdentityToken": "passes, for a while",
+    "MalformedPolicyDocument": "refused",
+    "PackedPolicyTooLarge": "refused",
+    "RegionDisabledException": "refused",
+}
+
+
+def test_every_error_has_its_class() -> None:
+    """Each error that STS documents for the call is one of those that pass or those that are refused for good."""
+    shapes = Session().get_service_model("sts").operation_model("AssumeRoleWithWebIdentity").error_shapes
+    found = {}
+    for error in (shape.metadata["error"] for shape in shapes):
+        lifecycle = Lifecycle(3600, START)
+        statuses = []
+        for _ in range(6):
+            lifecycle.fail(Failure(error["code"], "", error["httpStatusCode"]), START, 0.5)
+            statuses.append(lifecycle.http_status())
+        patient = "passes, for a while" if statuses[-1] == 500 else "passes"
+        found[error["code"]] = "refused" if statuses[0] == 500 else patient
+
+    assert ERRORS == found
+
+
+@pytest.mark.parametrize(
+    "code",
+    [*ThrottledRetryableChecker._THROTTLED_ERROR_CODES, *TransientRetryableChecker._TRANSIENT_ERROR_CODES],  # noqa: SLF001
+)
+def test_what_sdks_try_again_passes(code: str) -> None:
+    """What AWS' SDKs take for throttled or transient is not taken for a refusal, unless STS has no such error."""
+    of_other_services = {
+        "ProvisionedThroughputExceededException",
+        "TransactionInProgressException",
+        "EC2ThrottledException",
+    }
+
+    assert is_final(Failure(code, "", 400)) == (code in of_other_services)
+
+
+@pytest.mark.parametrize("status", [408, 425, 429])
+def test_statuses_that_pass(status: int) -> None:
+    """A status that says "later" is no refusal, whatever the code."""
+    assert not is_final(Failure("AccessDenied", "", status))
+
+
+@pytest.mark.parametrize("failure", [UNAVAILABLE, THROTTLED, DENIED, EXPIRED_TOKEN, NO_NAME])
+@pytest.mark.parametrize("chance", [0.0, 1.0])
+def test_retry_after(failure: Failure, chance: float) -> None:
+    """No call is made before the time that STS asked for; chance spreads those of many pods (C102)."""
+    asked = Failure(failure.code, failure.message, failure.status, "r", 100)
+    lifecycle = Lifecycle(3600, START)
+    lifecycle.fail(asked, START, chance)
+
+    assert 100 + chance == lifecycle.next_exchange_at - START
+
+
+def test_retry_after_that_is_short() -> None:
+    """It makes no call earlier than the back-off would (C102)."""
+    lifecycle = Lifecycle(3600, START)
+    lifecycle.fail(Failure("AccessDenied", "", 403, "r", 1), START, 1.0)
+
+    assert 60 == lifecycle.next_exchange_at - START
+
+
+@pytest.mark.parametrize(("life_seconds", "expected"), [(3600, 1440), (100, 60), (1, 60)])
+def test_without_a_date(life_seconds: float, expected: float) -> None:
+    """Where STS does not tell its time, a clock that is ahead makes no hot loop of what seems to end soon."""
+    lifecycle = Lifecycle(3600, START)
+    keys = Credentials("A", "s", "t", START + life_seconds, START, skew_seconds=None)
+    lifecycle.succeed(keys, START, 0.0)
+
+    assert expected == lifecycle.next_exchange_at - START
 
 
 def test_http_status_before_anything() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.sidecar.credentials import Failure
+from emulator.sidecar.credentials import Credentials, Failure
 from emulator.sidecar.exchange import outcome_of, pack, told, unpack
 from emulator.sidecar.sts import Grant
 
@@ -38,11 +38,39 @@ def test_a_field_holds_no_end_of_field() -> None:
 
 
 @pytest.mark.parametrize(
-    "said", [b"1:\xff", b"7:failure", b"20:failure\0C\0m\0many\0r\0", b"0:", b"19:grant\0a\0b\0c\0soon\0\0r"]
+    "said",
+    [
+        b"1:\xff",
+        b"7:failure",
+        b"20:failure\0C\0m\0many\0r\0000",
+        b"19:failure\0C\0m\000400\0r\0x",
+        b"0:",
+        b"19:grant\0a\0b\0c\0soon\0\0r",
+    ],
 )
 def test_any_message(said: bytes) -> None:
     """Whatever a child says, the server has an outcome."""
     assert "Failure('ExchangeDied', 'no outcome within 4.5 s', 0, '')" == repr(outcome_of(said, NOW)[0])
+
+
+def test_a_failure_arrives_whole() -> None:
+    """What STS said of a refusal, and how long it asks to wait, is what the server learns."""
+    outcome, request_id = outcome_of(pack(told(Failure("Throttling", "slow down", 429, "r", 20))), NOW)
+
+    assert isinstance(outcome, Failure)
+    assert ("Throttling", "slow down", 429, 20, "r") == (
+        *(outcome.code, outcome.message, outcome.status, outcome.retry_after_seconds),
+        request_id,
+    )
+
+
+@pytest.mark.parametrize(("date", "expected"), [(NOW - 100, 100), (NOW + 100, -100), (None, None)])
+def test_skew(date: float | None, expected: float | None) -> None:
+    """By how much this clock is ahead of that of STS is known where STS tells its time."""
+    outcome, _ = outcome_of(pack(told(Grant("A", "s", "t", NOW + 3600, date=date, request_id="r"))), NOW)
+
+    assert isinstance(outcome, Credentials)
+    assert expected == outcome.skew_seconds
 
 
 @pytest.mark.parametrize("life", [-3600.0, 0.0, 1e9, float("inf"), float("nan")])

@@ -15,12 +15,14 @@ PATHS = ("/startupz", "/readyz", "/livez")
 
 
 def make_lifecycle(state: str) -> Lifecycle:
-    """Return a lifecycle that has credentials for an hour, has been refused, or has done nothing yet."""
+    """Return a lifecycle that has credentials for an hour, has been refused, has failed, or has done nothing yet."""
     lifecycle = Lifecycle(3600, NOW)
     if state == "good":
         lifecycle.succeed(Credentials("ASIAKEY", "SECRET", "TOKEN", NOW + 3600, NOW), NOW, 0.5)
     if state == "refused":
         lifecycle.fail(Failure("AccessDenied", "Not authorized", 403), NOW, 0.5)
+    if state == "failed":
+        lifecycle.fail(Failure("ServiceUnavailable", "", 503), NOW, 0.5)
     return lifecycle
 
 
@@ -37,15 +39,16 @@ def ask(path: str, lifecycle: Lifecycle, now: float = NOW, method: str = "GET") 
     [
         ("new", NOW, (503, 503, 200)),
         ("new", STARTUP_UNTIL, (200, 503, 200)),  # C54: the app starts, late but not never
-        ("refused", NOW, (503, 503, 200)),
-        ("refused", STARTUP_UNTIL, (200, 503, 200)),
+        ("refused", NOW, (200, 503, 200)),  # to wait for what is refused for good would only cost time
+        ("failed", NOW, (503, 503, 200)),
+        ("failed", STARTUP_UNTIL, (200, 503, 200)),
         ("good", NOW, (200, 200, 200)),
         ("good", NOW + 3599, (200, 200, 200)),
         ("good", NOW + 3600, (200, 503, 200)),
     ],
 )
 def test_probes(state: str, now: float, expected: tuple[int, int, int]) -> None:
-    """Started with credentials or after the bounded wait, ready with unexpired ones, alive always (C54)."""
+    """Started with credentials, after the bounded wait or a refusal; ready with unexpired ones; alive always (C54)."""
     lifecycle = make_lifecycle(state)
 
     assert expected == tuple(ask(path, lifecycle, now)[0] for path in PATHS)

@@ -123,6 +123,6 @@ def test_wrong_call(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     assert hold.main([]) == 2
 
     assert capsys.readouterr().err.splitlines() == [
-        "imds-emulator hold: 'x' is no argument: hold has none",
+        "imds-emulator hold: 'x' is not an argument: hold takes none",
         "imds-emulator hold: invalid IMDS_EMULATOR_HEALTH_PORT='x': must be a whole number from 1 to 65535",
     ]

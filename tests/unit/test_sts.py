@@ -116,7 +116,7 @@ def test_no_answer(data: bytes) -> None:
 
 def outcome_of(status: int, body: str, headers: str = "") -> dict[str, object]:
     """Return the fields of what an answer means."""
-    return fields(read_outcome(read_answer(http(status, body, headers)), TOKEN, ROLE))
+    return fields(read_outcome(read_answer(http(status, body, headers)), TOKEN, ROLE, NOW))
 
 
 def test_grant() -> None:
@@ -178,7 +178,13 @@ def test_no_date(date: str) -> None:
 )
 def test_error(status: int, code: str) -> None:
     """An error of STS is its code, message, status and request id (C43, C44, C45)."""
-    expected = {"code": code, "message": "Not so", "status": status, "request_id": "req-2"}
+    expected = {
+        "code": code,
+        "message": "Not so",
+        "status": status,
+        "request_id": "req-2",
+        "retry_after_seconds": 0,
+    }
 
     assert expected == outcome_of(status, error(status, code, "Not so").body)
 
@@ -193,15 +199,79 @@ UNUSABLE = [
     grant(now=NOW).body.replace("token/ASIASTUB==", "a,b"),
     grant(now=NOW).body.replace("2026-11-25T10:00:00Z", "soon"),
     grant(now=NOW).body[:-20],
+    grant(now=NOW).body.replace("token/ASIASTUB==", "tok&unknown;en=="),
+    '<!DOCTYPE a [<!ENTITY e "x">]>' + grant(now=NOW).body.replace("token/ASIASTUB==", "tok&e;en=="),
+    '<!DOCTYPE a SYSTEM "https://a.example">' + grant(now=NOW).body.replace("token/ASIASTUB==", "tok&unknown;en=="),
+    "<!DOCTYPE a>" + grant(now=NOW).body,
+    grant(now=NOW).body.replace("token/ASIASTUB==", "tok<b/>en=="),
+    grant(now=NOW).body.replace("</SecretAccessKey>", "</SecretAccessKey><AccessKeyId>ASIA2</AccessKeyId>"),
+    grant(now=NOW)
+    .body.replace("Result><Credentials>", "Result><Other><Credentials>")
+    .replace("</Credentials>", "</Credentials></Other>"),
 ]
 
 
 @pytest.mark.parametrize("body", UNUSABLE)
 def test_unusable(body: str) -> None:
-    """R14: a 200 without usable keys is a failure, never empty credentials."""
-    expected = {"code": "BadAnswer", "message": "HTTP 200 without usable credentials", "status": 0, "request_id": ""}
+    """R14: a 200 without usable keys is a failure, never empty credentials, nor ones that were cut (C103)."""
+    outcome = outcome_of(200, body)
 
-    assert expected == {**outcome_of(200, body), "request_id": ""}
+    assert ("BadAnswer", "HTTP 200 without usable credentials", 0) == tuple(
+        outcome.get(name) for name in ("code", "message", "status")
+    )
+
+
+def test_elements_of_the_same_name_elsewhere() -> None:
+    """What a newer API says elsewhere under the same names is not taken (C100)."""
+    other = "<Other><Arn>a</Arn><AccessKeyId>b</AccessKeyId><Expiration>c</Expiration><RequestId>d</RequestId></Other>"
+    body = grant("ASIA1", now=NOW).body
+    more = body.replace("<Credentials>", f"{other}<Credentials>").replace(
+        "</Credentials>", f"{other}</Credentials>{other}"
+    )
+
+    assert outcome_of(200, body) == outcome_of(200, more)
+
+
+def test_long_token() -> None:
+    """A session token of 4096 characters is taken as it is (C100)."""
+    token = "A+/=" * 1024
+
+    assert token == outcome_of(200, grant(now=NOW).body.replace("token/ASIASTUB==", token))["token"]
+
+
+@pytest.mark.parametrize("text", ["tok&#101;n", "tok&#x65;n", "tok<!-- a -->en", "tok<![CDATA[en]]>"])
+def test_ways_to_write_a_text(text: str) -> None:
+    """Character references, comments and CDATA are read as XML has them."""
+    assert "token" == outcome_of(200, grant(now=NOW).body.replace("token/ASIASTUB==", text))["token"]
+
+
+@pytest.mark.parametrize("body", [error(503, "ServiceUnavailable", "x").body, "<html>", ""])
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("20", 20),
+        ("0", 0),
+        ("301", 300),
+        ("9" * 400, 300),
+        ("-1", 0),
+        ("soon", 0),
+        ("", 0),
+        ("\u00b2", 0),
+        ("Wed, 25 Nov 2026 09:00:20 GMT", 20),
+        ("Wed, 25 Nov 2026 08:59:00 GMT", 0),
+        ("Wed, 25 Nov 2026 19:00:00 GMT", 300),
+    ],
+)
+def test_retry_after(body: str, header: str, expected: float) -> None:
+    """How long to wait is told in seconds or as a date, by STS or who stands before it; there is a bound (C102)."""
+    assert expected == outcome_of(503, body, f"Retry-After: {header}\r\n")["retry_after_seconds"]
+
+
+def test_retry_after_by_the_clock_of_the_answer() -> None:
+    """A date is one of the clock that the answer shows, where it does (C102)."""
+    headers = "Date: Wed, 25 Nov 2026 08:00:00 GMT\r\nRetry-After: Wed, 25 Nov 2026 08:00:20 GMT\r\n"
+
+    assert 20 == outcome_of(429, "", headers)["retry_after_seconds"]
 
 
 @pytest.mark.parametrize(
@@ -214,6 +284,7 @@ def test_error_of_another(status: int, body: str) -> None:
         "message": f"HTTP {status} without an error of STS",
         "status": status,
         "request_id": "",
+        "retry_after_seconds": 0,
     }
 
     assert expected == outcome_of(status, body)
@@ -221,9 +292,9 @@ def test_error_of_another(status: int, body: str) -> None:
 
 def test_broken_off() -> None:
     """No answer at all is a failure."""
-    expected = {"code": "BadAnswer", "message": "the answer broke off or was not HTTP", "status": 0, "request_id": ""}
-
-    assert expected == fields(read_outcome(None, TOKEN, ROLE))
+    assert "Failure('BadAnswer', 'the answer broke off or was not HTTP', 0, '')" == repr(
+        read_outcome(None, TOKEN, ROLE, NOW)
+    )
 
 
 def of_session(arn: str) -> str:
@@ -283,5 +354,5 @@ def test_clean() -> None:
 @given(st.binary(max_size=400))
 def test_any_bytes(data: bytes) -> None:
     """Whatever the other side sends is an outcome."""
-    assert isinstance(read_outcome(read_answer(b"HTTP/1.1 200 OK\r\n\r\n" + data), TOKEN, ROLE), Failure)
+    assert isinstance(read_outcome(read_answer(b"HTTP/1.1 200 OK\r\n\r\n" + data), TOKEN, ROLE, NOW), Failure)
     read_answer(data)

@@ -10,6 +10,7 @@ from emulator.sidecar.wire import (
     BODY_LIMIT,
     HEAD_LIMIT,
     SEEN_LIMIT,
+    SEEN_REQUEST_LIMIT,
     Malformed,
     Reader,
     Request,
@@ -243,9 +244,19 @@ def test_reader_remembers_no_more_than_its_limit() -> None:
     reader = Reader()
     for number in range(3 * SEEN_LIMIT):
         reader.read(b"GET /%d HTTP/1.1\r\n\r\n" % number)
-    reader.read(b"GET / HTTP/1.1\r\nX: " + b"x" * 5000 + b"\r\n\r\n")
 
     assert len(reader.seen) <= SEEN_LIMIT
+
+
+@pytest.mark.parametrize(("size", "expected"), [(SEEN_REQUEST_LIMIT, 1), (SEEN_REQUEST_LIMIT + 1, 0)])
+def test_reader_remembers_no_large_request(size: int, expected: int) -> None:
+    """A request that is larger than most is read, and not kept."""
+    reader = Reader()
+    before, after = b"GET / HTTP/1.1\r\nX: ", b"\r\n\r\n"
+    request = reader.read(before + b"x" * (size - len(before) - len(after)) + after)
+
+    assert request is not None
+    assert (size, expected) == (request.size, len(reader.seen))
 
 
 def test_reader_reads_as_parse_does() -> None:

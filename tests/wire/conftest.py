@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.wire.authority import Authority, make_authority
-from tests.wire.process import Emulator, wait_until
+from tests.wire.process import MAIN, Emulator, wait_until
 from tests.wire.stub_sts import Reply, StubSts, grant
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class World:
             "AWS_CA_BUNDLE": str(self.authority.ca),
         }
 
-    def start(self, **environ: str) -> Emulator:
-        """Start an emulator and wait until it listens."""
-        emulator = Emulator({**self.environ(), **environ})
+    def start(self, main: str = MAIN, **environ: str) -> Emulator:
+        """Start an emulator, by a program of its own if need be, and wait until it listens."""
+        emulator = Emulator({**self.environ(), **environ}, main=main)
         self._emulators.append(emulator)
         wait_until(lambda: emulator.health("/livez").status == 200, f"listening: {emulator.log()}")
         return emulator

@@ -30,6 +30,13 @@ sys.path.insert(0, {str(SOURCE)!r})
 from emulator.__main__ import main
 sys.exit(main())
 """
+
+
+def run_first(statement: str) -> str:
+    """Return MAIN with a statement that runs before it serves."""
+    return MAIN.replace("sys.exit", f"{statement}\nsys.exit")
+
+
 DEADLINE_SECONDS = 30.0
 ROLE_ARN = "arn:aws:iam::123456789012:role/team/app-role"
 LIST = "/latest/meta-data/iam/security-credentials/"

@@ -1,4 +1,4 @@
-"""A tiny STS over real TLS for one test: its answers are scripted, what it was asked is kept.
+"""A tiny STS over real TLS, or without, for one test: its answers are scripted, what it was asked is kept.
 
 Goes in: a certificate, a function from the form of a request to an answer. Comes out: a port, and the requests seen.
 """
@@ -60,7 +60,9 @@ def error(status: int, code: str, message: str) -> Reply:
 class StubSts:
     """Serves `answer(form)` until closed. `requests` holds the form and the headers of each request."""
 
-    def __init__(self, certificate: Path, key: Path, answer: Callable[[dict[str, str]], Reply], port: int = 0) -> None:
+    def __init__(
+        self, certificate: Path | None, key: Path | None, answer: Callable[[dict[str, str]], Reply], port: int = 0
+    ) -> None:
         self.requests: list[tuple[dict[str, str], dict[str, str]]] = []
         self.answer = answer
         stub = self
@@ -97,8 +99,9 @@ class StubSts:
                 pass  # a client that went away
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self._server = HttpsServer(("127.0.0.1", port), Handler)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+        self._server = (HttpsServer if certificate is not None else ThreadingHTTPServer)(("127.0.0.1", port), Handler)
         self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()

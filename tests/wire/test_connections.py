@@ -9,13 +9,15 @@ import pytest
 
 from emulator.sidecar.conversation import Answering
 from emulator.sidecar.server import Listener, Server
-from emulator.sidecar.wire import Response
+from emulator.sidecar.wire import Request, Response
 from tests.wire.process import Client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GET = b"GET / HTTP/1.1\r\n\r\n"
+WAIT = b"GET /wait HTTP/1.1\r\n\r\n"
+OK = Response(200, "ok")
 LIMIT = 3
 
 
@@ -26,8 +28,8 @@ class Door:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._socket.settimeout(0)
         self._server = Server(lambda: 0.0)
-        ok = Response(200, "ok")
-        self._server.listen(Listener(self._socket, Answering(lambda *_: ok, lambda: ok, lambda _: None), LIMIT))
+        self._released = False
+        self._server.listen(Listener(self._socket, Answering(self._respond, lambda: OK, lambda _: None), LIMIT))
         self.clients: list[Client] = []
 
     def enter(self, first: bytes = b"") -> Client:
@@ -42,6 +44,14 @@ class Door:
         """Do all that there is to do now."""
         self._server.turn(lambda now: now)
 
+    def release(self) -> None:
+        """Answer those who wait."""
+        self._released = True
+        self._server.release(0.0)
+
+    def _respond(self, request: Request, _: float) -> Response | None:
+        return OK if self._released or request.segments != ("wait",) else None
+
     def close(self) -> None:
         """Close what was opened."""
         for client in self.clients:
@@ -55,6 +65,18 @@ def door() -> Iterator[Door]:
     door = Door()
     yield door
     door.close()
+
+
+def test_who_waits_for_an_answer_is_not_thrown_out(door: Door) -> None:
+    """One connection too many ends none whose answer is still to come, be it the oldest (C41)."""
+    waiting = door.enter(WAIT)
+    door.turn()
+    idle = [door.enter() for _ in range(LIMIT)]
+    door.turn()
+    door.release()
+
+    assert 200 == waiting.answer().status
+    assert [True] + [False] * (LIMIT - 1) == [client.is_ended() for client in idle]
 
 
 def test_all_are_taken_at_once(door: Door) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.wire.authority import make_authority
-from tests.wire.process import CREDENTIALS, LIST, ROLE_ARN, Client, free_ports, wait_until
+from tests.wire.process import CREDENTIALS, LIST, ROLE_ARN, Client, free_ports, run_first, wait_until
 from tests.wire.stub_proxy import StubProxy
 from tests.wire.stub_sts import Reply, StubSts, error, grant
 
@@ -203,6 +203,23 @@ def test_access_denied(world: World) -> None:
         assert word in line
 
 
+def test_refused_while_the_next_exchange_hangs(world: World) -> None:
+    """After a refusal no client is held while STS is asked again: the refusal is told at once."""
+    denied, hanging = error(403, "AccessDenied", "Not authorized"), Reply(503, "", after_seconds=3)
+    world.answer(lambda _: denied if len(world.sts.requests) == 1 else hanging)
+    emulator = world.start(main=run_first("import emulator.sidecar.credentials as c; c.SLOW_SECONDS = (1, 1)"))
+    wait_for_failure(emulator, "AccessDenied")
+    wait_until(emulator.children, "the second exchange")
+    taken = []
+    for _ in range(5):
+        started = time.monotonic()
+        assert (500, "AccessDenied") == failure_of(emulator)[:2]
+        taken.append(time.monotonic() - started)
+
+    assert emulator.children()
+    assert min(taken) < 0.3  # others are held for 0.4 s
+
+
 def test_duration_fallback(world: World) -> None:
     """A duration that the role does not allow falls back to an hour, with a warning (C48)."""
     message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
@@ -257,15 +274,19 @@ def test_child_that_does_not_end(world: World) -> None:
 
 def test_connection_closes_while_an_exchange_runs(world: World) -> None:
     """A client that was told `Connection: close` sees the end, though a child lives that was forked meanwhile."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
-        wait_until(emulator.children, "the child")
-        client = Client(emulator.port)
-        client.socket.settimeout(1)
-        client.ask(f"GET {LIST} HTTP/1.0\r\n\r\n".encode())
+    later = {"Retry-After": "1"}
+    world.answer(lambda _: Reply(503, "", headers=later))
+    emulator = world.start()
+    wait_until(lambda: "exchange-failed" in emulator.log(), "the first exchange")
+    client = Client(emulator.port)
+    client.socket.settimeout(1)
+    client.ask(f"GET {LIST} HTTP/1.1\r\n\r\n".encode())  # so the server has it
+    world.answer(lambda _: Reply(503, "", after_seconds=3, headers=later))
+    wait_until(lambda: len(world.sts.requests) == 2, "the second exchange")
+    client.ask(f"GET {LIST} HTTP/1.0\r\n\r\n".encode())
 
-        assert client.is_ended()
-        client.close()
+    assert client.is_ended()
+    client.close()
 
 
 @pytest.mark.parametrize(
@@ -371,12 +392,94 @@ def test_proxy_that_refuses(world: World) -> None:
 
 @pytest.mark.parametrize("ahead_seconds", [-7200, 7200])
 def test_clock_skew(world: World, ahead_seconds: int) -> None:
-    """Where the node's clock is off, the document speaks the node's time and lives as long as STS meant."""
+    """Where the node's clock is off, the document speaks the node's time and lives as long as STS meant.
+
+    By how much it is off is logged.
+    """
     world.answer(lambda _: grant(now=time.time() + ahead_seconds))
     emulator = world.start_ready()
+    assert -ahead_seconds == pytest.approx(int(emulator.log().partition(" ahead_of_sts_seconds=")[2].split()[0]), abs=3)
     text = emulator.health("/metrics").body
     remaining = next(
         float(line.split()[1]) for line in text.splitlines() if line.startswith("imds_emulator_credentials")
     )
 
     assert 3500 < remaining <= 3601
+
+
+def test_no_skew(world: World) -> None:
+    """Clocks that agree are not mentioned."""
+    emulator = world.start_ready()
+
+    assert "clock-skew" not in emulator.log()
+
+
+def test_skew_without_a_date(world: World) -> None:
+    """Where STS does not tell its time, credentials that seem to end soon are served, and asked for once a minute."""
+    world.answer(lambda _: Reply(200, grant(life_seconds=5).body))
+    emulator = world.start_ready()
+    time.sleep(3)  # at half of their life they would be refreshed
+
+    assert 1 == len(world.sts.requests)
+    assert "event=clock-skew" in emulator.log()
+    assert 'known="by the expiration alone"' in emulator.log()
+
+
+def test_retry_after(world: World) -> None:
+    """No call is made before the time that STS asked for, and the credentials in hand are served meanwhile (C102)."""
+    started: list[float] = []
+
+    def answer(_: dict[str, str]) -> Reply:
+        started.append(time.monotonic())
+        return Reply(429, "", headers={"Retry-After": "3"}) if len(started) == 2 else grant(life_seconds=10)
+
+    world.answer(answer)
+    emulator = world.start_ready()
+    while len(started) < 3:
+        assert 200 == emulator.get(CREDENTIALS).status
+        time.sleep(0.05)
+
+    assert 3 <= started[2] - started[1] < 5
+
+
+def test_long_token(world: World) -> None:
+    """A session token of 4096 characters reaches the client as STS gave it (C100)."""
+    token = "A+/=" * 1024
+    world.answer(lambda _: Reply(200, grant().body.replace("token/ASIASTUB==", token)))
+    emulator = world.start_ready()
+
+    assert token == json.loads(emulator.get(CREDENTIALS).body)["Token"]
+
+
+def test_insecure_endpoint(world: World) -> None:
+    """Where it is allowed, STS is asked without TLS, past any proxy, and the log says so."""
+    sts = StubSts(None, None, lambda _: grant("ASIAPLAIN"))
+    emulator = world.start_ready(
+        AWS_ENDPOINT_URL_STS=f"http://localhost:{sts.port}",
+        IMDS_EMULATOR_ALLOW_INSECURE_ENDPOINT="true",
+        HTTPS_PROXY="http://127.0.0.1:1",
+    )
+    sts.close()
+
+    assert "ASIAPLAIN" == json.loads(emulator.get(CREDENTIALS).body)["AccessKeyId"]
+    assert f"localhost:{sts.port}" == sts.requests[0][1]["Host"]
+    warning = next(line for line in emulator.log().splitlines() if "event=insecure-endpoint" in line)
+    assert "level=warning" in warning
+    assert f"http://localhost:{sts.port} in the clear" in warning
+
+
+def test_short_sessions(world: World) -> None:
+    """Sessions so short that old SDKs ask at every call are warned of at the start."""
+    warned = ["short-sessions" in world.start(IMDS_EMULATOR_DURATION_SECONDS=text).log() for text in ("1799", "1800")]
+
+    assert [True, False] == warned
+
+
+def test_session_policies(world: World) -> None:
+    """Session policies are sent as STS takes them."""
+    world.start_ready(IMDS_EMULATOR_SESSION_POLICIES="arn:aws:iam::aws:policy/A,arn:aws:iam::123456789012:policy/b/C")
+    form, _ = world.sts.requests[0]
+
+    assert ["arn:aws:iam::aws:policy/A", "arn:aws:iam::123456789012:policy/b/C"] == [
+        form[f"PolicyArns.member.{number}.arn"] for number in (1, 2)
+    ]

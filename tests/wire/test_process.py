@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from emulator.sidecar import serve
-from tests.wire.process import CREDENTIALS, LIST, MAIN, Client, wait_until
+from tests.wire.process import CREDENTIALS, LIST, MAIN, Client, run_first, wait_until
 from tests.wire.stub_sts import Reply, error, grant
 
 if TYPE_CHECKING:
@@ -123,13 +124,13 @@ def test_end_during_an_exchange(world: World) -> None:
 
 
 def test_killed_during_an_exchange(world: World) -> None:
-    """If it is killed, its child ends by itself."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
-        wait_until(emulator.children, "the child")
-        child = emulator.children()[0]
-        emulator.end(signal.SIGKILL)
-        wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child), "the child's end", 8)
+    """If it is killed, its child ends by itself, though nothing that the child does would end."""
+    hang = "import time, emulator.sidecar.fetch as f; f.fetch = lambda *_: time.sleep(60)"
+    emulator = world.start(main=run_first(hang))
+    wait_until(emulator.children, "the child")
+    child = emulator.children()[0]
+    emulator.end(signal.SIGKILL)
+    wait_until(lambda: not Path(f"/proc/{child}").exists() or _is_zombie(child), "the child's end", 8)
 
 
 def test_serves_after_sigterm(world: World) -> None:
@@ -174,11 +175,22 @@ def test_outage_to_the_end(world: World) -> None:
     wait_until(lambda: emulator.get(CREDENTIALS).status != 200, "the end", 5)
     status, body = emulator.get(CREDENTIALS)[::2]
     ready = emulator.health("/readyz").status
-    world.answer(lambda _: grant())
+    world.answer(lambda _: grant(life_seconds=2))
     wait_until(lambda: emulator.get(CREDENTIALS).status == 200, "healing")
+    world.answer(lambda _: error(500, "InternalFailure", "outage"))
+    wait_until(lambda: emulator.get(CREDENTIALS).status != 200, "the second end", 5)
 
     assert (503, True, 503) == (status, '"Code" : "InternalFailure"' in str(body), ready)
-    assert "event=expired" in emulator.log()
+    assert 2 == emulator.log().count("event=expired")
+
+
+def test_no_cores(world: World) -> None:
+    """By the time that it has keys the server dumps no core, whatever limit it was started with."""
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] in (0, 1):
+        pytest.skip("what starts here may dump no core anyway")
+    emulator = world.start_ready()
+
+    assert (1, 1) == resource.prlimit(emulator.process.pid, resource.RLIMIT_CORE)
 
 
 def test_many_refreshes_leave_nothing(world: World) -> None:
@@ -246,7 +258,7 @@ def test_argument() -> None:
     command = [sys.executable, "-I", "-S", "-c", MAIN, "serve", "--port=1"]
     result = subprocess.run(command, env={}, capture_output=True, text=True, timeout=30, check=False)
 
-    expected = "imds-emulator serve: '--port=1' is no argument: serve is told by its environment\n"
+    expected = "imds-emulator serve: '--port=1' is not an argument: configure serve by environment variables\n"
     assert (2, expected) == (result.returncode, result.stderr)
 
 
@@ -277,7 +289,7 @@ def test_termination_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd:
 
     status = serve.main(["x"])
 
-    expected = "imds-emulator serve: 'x' is no argument: serve is told by its environment\n"
+    expected = "imds-emulator serve: 'x' is not an argument: configure serve by environment variables\n"
     assert (2, expected, expected) == (status, capfd.readouterr().err, log.read_text())
 
 

@@ -1,7 +1,6 @@
-"""The life of the credentials: when to fetch, what to serve, what a failure means. Pure: time and chance are passed in.
+"""The life of the credentials: when to fetch, what to serve, what a failure means.
 
-Goes in: the outcomes of exchanges, and the time of each.
-Comes out: credentials that have not expired, the time of the next exchange, the status of a failure.
+Pure: time and chance are passed in.
 """
 
 REFRESH_AT = (0.40, 0.50)  # of the life: an hour's credentials never have less than 30 - 4 minutes left
@@ -9,59 +8,88 @@ BACKOFF_SECONDS = (1, 60)
 UNREACHABLE_SECONDS = 4  # after the end of the credentials, a name that resolves again is noticed this soon
 SLOW_SECONDS = (30, 60)  # between exchanges that STS refuses for good
 DURATION_ALWAYS_ALLOWED_SECONDS = 3600  # IAM: the least that a role's maximum session duration can be
-IDENTITY_PATIENCE = 5  # failures in a row after which a transient refusal of the token counts as final
+IDENTITY_PATIENCE = 5  # failures in a row after which a refusal of the token counts as final
+UNDATED_SECONDS = 60  # at least, between exchanges with an STS that does not tell its time: see `Lifecycle.succeed`
 CLOCK_TOLERANCE_SECONDS = 60  # ahead, by which credentials only seem to end earlier; also how old a Date may be
+
+UNAVAILABLE, REFUSED = 503, 500  # statuses of HTTP for a client that finds no credentials
 
 BAD_ANSWER = "BadAnswer"  # ours: what came was not written by STS, but by a proxy, say
 EXPIRED_TOKEN = "ExpiredTokenException"  # noqa: S105 - an error code of STS
+# Refusals of the token, which the kubelet soon replaces; InvalidIdentityToken also means that AWS could not fetch the
+# issuer's keys. They are transient until they have come IDENTITY_PATIENCE times in a row.
+IDENTITY_CODES = frozenset({"InvalidIdentityToken", "IDPRejectedClaim"})
 # Errors of STS with a 4xx status that pass by themselves. All other 4xx are final, though they too are tried again.
-# Source: STS API Reference, AssumeRoleWithWebIdentity, Errors, and Common Errors.
-TRANSIENT_CODES = frozenset(
-    {
-        BAD_ANSWER,
-        EXPIRED_TOKEN,
-        "IDPCommunicationError",
-        "InvalidIdentityToken",  # also when AWS could not fetch the issuer's keys
-        "RequestExpired",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "ServiceUnavailable",
-        "Throttling",
-        "ThrottlingException",
-        "TooManyRequestsException",
-    }
-)
-IDENTITY_CODES = frozenset({"InvalidIdentityToken"})
+# Source: STS API Reference, AssumeRoleWithWebIdentity, Errors, and Common Errors; botocore, retries/standard.py.
+TRANSIENT_CODES = IDENTITY_CODES | {
+    BAD_ANSWER,
+    EXPIRED_TOKEN,
+    "BandwidthLimitExceeded",
+    "IDPCommunicationError",
+    "LimitExceededException",
+    "PriorRequestNotComplete",
+    "RequestAbortedException",
+    "RequestExpired",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+TRANSIENT_STATUSES = (408, 425, 429)  # RFC 9110 section 15.5.9, RFC 8470 section 5.2, RFC 6585 section 4
 
 
 class Credentials:
-    """Temporary credentials; both times in Unix seconds of this machine's clock."""
+    """Temporary credentials; both times in Unix seconds of this machine's clock.
 
-    __slots__ = ("access_key_id", "expires_at", "secret_access_key", "token", "updated_at")
+    `skew_seconds`: by how much this clock is ahead of that of STS, None where STS did not tell its time.
+    """
 
-    def __init__(
-        self, access_key_id: str, secret_access_key: str, token: str, expires_at: float, updated_at: float
+    __slots__ = ("access_key_id", "expires_at", "secret_access_key", "skew_seconds", "token", "updated_at")
+
+    def __init__(  # noqa: PLR0913 - its fields
+        self,
+        access_key_id: str,
+        secret_access_key: str,
+        token: str,
+        expires_at: float,
+        updated_at: float,
+        *,
+        skew_seconds: float | None = 0.0,
     ) -> None:
         self.access_key_id = access_key_id
         self.secret_access_key = secret_access_key
         self.token = token
         self.expires_at = expires_at
         self.updated_at = updated_at
+        self.skew_seconds = skew_seconds
 
     def __repr__(self) -> str:  # nothing secret, wherever it may be printed
         return f"Credentials(expires_at={self.expires_at})"
 
 
 class Failure:
-    """Why an exchange brought nothing. `status` is that of STS, 0 if STS was not reached; `code` is its, or ours."""
+    """Why an exchange brought nothing.
 
-    __slots__ = ("code", "message", "request_id", "status")
+    `code`: of STS, or ours. `status`: of HTTP, 0 if STS was not reached. `retry_after_seconds`: as STS asks.
+    """
 
-    def __init__(self, code: str, message: str, status: int = 0, request_id: str = "") -> None:
+    __slots__ = ("code", "message", "request_id", "retry_after_seconds", "status")
+
+    def __init__(
+        self, code: str, message: str, status: int = 0, request_id: str = "", retry_after_seconds: float = 0.0
+    ) -> None:
         self.code = code
         self.message = message
         self.status = status
         self.request_id = request_id
+        self.retry_after_seconds = retry_after_seconds
 
     def __repr__(self) -> str:
         return f"Failure({self.code!r}, {self.message!r}, {self.status}, {self.request_id!r})"
@@ -114,7 +142,10 @@ class Lifecycle:
         return self.credentials if self.credentials is not None and now < self.credentials.expires_at else None
 
     def succeed(self, credentials: Credentials, now: float, chance: float) -> None:
-        """Take new credentials. `chance`, from 0 to 1, spreads the refreshes of many pods."""
+        """Take new credentials. `chance`, from 0 to 1, spreads the refreshes of many pods.
+
+        Where STS does not tell its time and this clock is ahead, credentials seem to end soon, each time anew.
+        """
         self.credentials = credentials
         self.failure = None
         self.failures = 0
@@ -123,7 +154,8 @@ class Lifecycle:
         earliest, latest = REFRESH_AT
         life_seconds = min(credentials.expires_at - now, self.duration_seconds)
         wait_seconds = life_seconds * (earliest + (latest - earliest) * chance)
-        self.next_exchange_at = now + max(wait_seconds, BACKOFF_SECONDS[0])
+        least_seconds = UNDATED_SECONDS if credentials.skew_seconds is None else BACKOFF_SECONDS[0]
+        self.next_exchange_at = now + max(wait_seconds, least_seconds)
 
     def fail(self, failure: Failure, now: float, chance: float) -> None:
         """Take a failure and decide when to try again; old credentials stay in use until they expire."""
@@ -141,14 +173,16 @@ class Lifecycle:
             wait_seconds = least + (most - least) * chance
         else:
             wait_seconds = self._backoff_limit_seconds(now) * chance
+        if failure.retry_after_seconds:  # chance, lest all pods come back in the same moment
+            wait_seconds = max(wait_seconds, failure.retry_after_seconds + BACKOFF_SECONDS[0] * chance)
         self.next_exchange_at = now + wait_seconds
 
     def http_status(self) -> int:
-        """Return what a client that finds no credentials gets: 500 if STS refuses for good, else 503."""
+        """Return what a client that finds no credentials gets: REFUSED if STS refuses for good, else UNAVAILABLE."""
         if self.failure is None:
-            return 503
+            return UNAVAILABLE
         refused = self.failure.code in IDENTITY_CODES and self.failures >= IDENTITY_PATIENCE
-        return 500 if refused or is_final(self.failure) else 503
+        return REFUSED if refused or is_final(self.failure) else UNAVAILABLE
 
     def _asked_too_long(self, failure: Failure) -> bool:
         """Tell whether the role allows no session as long as the one asked for."""
@@ -171,4 +205,5 @@ class Lifecycle:
 
 def is_final(failure: Failure) -> bool:
     """Tell whether STS refused the request as such, so that only a change in IAM or in the pod can help."""
-    return 400 <= failure.status < 500 and failure.code not in TRANSIENT_CODES  # noqa: PLR2004 - HTTP's client errors
+    is_refusal = 400 <= failure.status < 500 and failure.status not in TRANSIENT_STATUSES  # noqa: PLR2004 - HTTP's
+    return is_refusal and failure.code not in TRANSIENT_CODES

@@ -1,7 +1,4 @@
-"""Exchanges with STS in a short-lived child, so that the server's process never holds TLS.
-
-Goes in: settings. Comes out: a file descriptor to watch, and at its end the outcome, a `Failure` if the child died.
-"""
+"""Exchanges with STS in a short-lived child, so that the server's process never holds TLS."""
 
 # Figures (Debian 13's Python): a server that has once loaded `_ssl` and a context keeps 2 MB of private memory
 # more, one that used `ssl` 3.3 MB. The fork costs 1 ms, twice an hour.
@@ -37,6 +34,7 @@ class Exchange:
         self.deadline = now + LIMIT_SECONDS + GRACE_SECONDS
         self._said = b""
         self.fd, child_fd = posix.pipe()
+        parent = posix.getpid()
         try:
             self._child = posix.fork()
         except OSError:
@@ -44,7 +42,7 @@ class Exchange:
             posix.close(child_fd)
             raise
         if self._child == 0:
-            _run_child(settings, duration_seconds, child_fd)
+            _run_child(settings, duration_seconds, child_fd, parent)
         posix.close(child_fd)
 
     def read(self) -> bool:
@@ -69,18 +67,22 @@ def outcome_of(said: bytes, now: float) -> "tuple[Credentials | Failure, str]":
     try:
         kind, *fields = unpack(said)
         if kind == "failure":
-            code, message, status, request_id = fields
-            return Failure(code, message, int(status), request_id), request_id
+            code, message, status, request_id, wait_seconds = fields
+            return Failure(code, message, int(status), request_id, float(wait_seconds)), request_id
         access_key_id, secret_access_key, token, expiration, date, request_id = fields
-        expires_at = expiry_on_this_clock(float(expiration), float(date) if date else None, now)
+        sts_now = float(date) if date else None
+        expires_at = expiry_on_this_clock(float(expiration), sts_now, now)
     except ValueError:
         return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
     if not now < expires_at < now + LIFE_LIMIT_SECONDS:  # to take dead ones would be to ask again at once, for ever
-        return Failure(BAD_ANSWER, "credentials that have expired, or never will", request_id=request_id), request_id
-    return Credentials(access_key_id, secret_access_key, token, expires_at, now), request_id
+        message = "credentials that have expired, or never will, by this node's clock"
+        return Failure(BAD_ANSWER, message, request_id=request_id), request_id
+    skew_seconds = None if sts_now is None else now - sts_now
+    credentials = Credentials(access_key_id, secret_access_key, token, expires_at, now, skew_seconds=skew_seconds)
+    return credentials, request_id
 
 
-def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> None:
+def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int, parent: int) -> None:
     """Be the child: ask STS, say the outcome, end. The parent's clean-up must not run in here."""
     try:
         gc.disable()  # to collect would be to write to, and so to copy, every page that is shared with the parent
@@ -90,17 +92,17 @@ def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int) -> Non
         # A client waits for the end of its connection, which a copy of it in here would hold back.
         posix.closerange(3, fd)
         posix.closerange(fd + 1, FILE_DESCRIPTORS)
-        _forbid_cores()
+        _forbid_cores(parent)
         posix.write(fd, pack(_told(settings, duration_seconds)))
     finally:
         posix._exit(0)  # noqa: SLF001 - the way out of a forked child
 
 
-def _forbid_cores() -> None:
+def _forbid_cores(parent: int) -> None:
     """Keep this child and the server, which has no keys before the first child's, from leaving them in a core."""
     from emulator.cores import forbid  # noqa: PLC0415 - see there
 
-    forbid(0, posix.getppid())
+    forbid(0, parent)
 
 
 def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
@@ -115,7 +117,8 @@ def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
 def told(outcome: "Grant | Failure") -> list[str]:
     """Return what a child says of its outcome."""
     if isinstance(outcome, Failure):
-        return ["failure", outcome.code, outcome.message, str(outcome.status), outcome.request_id]
+        wait_seconds = str(outcome.retry_after_seconds)
+        return ["failure", outcome.code, outcome.message, str(outcome.status), outcome.request_id, wait_seconds]
     date = "" if outcome.date is None else str(outcome.date)
     keys = [outcome.access_key_id, outcome.secret_access_key, outcome.token]
     return ["grant", *keys, str(outcome.expiration), date, outcome.request_id]

@@ -1,32 +1,28 @@
-"""The one call out: a token and a role to STS over TLS, through a proxy where one is set.
-
-Goes in: settings, the duration to ask for, the time there is.
-Comes out: a `Grant`, or a `Failure` that names what went wrong. It raises nothing.
-"""
+"""The one call out: a token and a role to STS over TLS, through a proxy where one is set."""
 
 # Only the short-lived child of an exchange imports this: what it loads (OpenSSL: 8 MB) is gone with the child.
 
 import _ssl
-from time import monotonic
+from time import monotonic, time
 
 from emulator import names
 from emulator.sidecar.credentials import Failure
 from emulator.sidecar.proxy import connect_request, is_exempt
 from emulator.sidecar.sts import ANSWER_LIMIT, Grant, clean, read_answer, read_outcome, request
-from emulator.sidecar.tls_client import Connection, Tls, Unreachable, dial, limit
+from emulator.sidecar.tls_client import Connection, Unreachable, dial, in_the_clear, limit, over_tls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from emulator.settings import ServeSettings
 
-HTTPS_PORT = 443
+HTTPS_PORT, HTTP_PORT = 443, 80
 PROXY_PORT = 80
 TOKEN_LIMIT = 65536
 PROXY_ANSWER_LIMIT = 16384
 
 
 def fetch(settings: "ServeSettings", duration_seconds: int, limit_seconds: float) -> Grant | Failure:
-    """Ask STS once. The token is read anew for each call, since the kubelet replaces it."""
+    """Ask STS once, raising nothing. The token is read anew for each call, since the kubelet replaces it."""
     deadline = monotonic() + limit_seconds
     token = ""
     try:
@@ -45,10 +41,14 @@ def fetch(settings: "ServeSettings", duration_seconds: int, limit_seconds: float
 
 def _exchange(settings: "ServeSettings", duration_seconds: int, token: str, deadline: float) -> Grant | Failure:
     host, port, path = split_url(settings.sts_url)
-    connection = _connect(settings, host, port, deadline)
-    tls = Tls(connection, host, _root_files(settings), deadline)
+    if is_insecure(settings.sts_url):  # the settings allow it; a proxy for https is none for http
+        stream = in_the_clear(dial(host, port, deadline))
+        default_port = HTTP_PORT
+    else:
+        stream = over_tls(_connect(settings, host, port, deadline), host, _root_files(settings), deadline)
+        default_port = HTTPS_PORT
     message = request(
-        _authority(host, port, HTTPS_PORT),
+        _authority(host, port, default_port),
         path,
         role_arn=settings.role_arn,
         session_name=settings.session_name,
@@ -56,8 +56,9 @@ def _exchange(settings: "ServeSettings", duration_seconds: int, token: str, dead
         duration_seconds=duration_seconds,
         token=token,
     )
-    tls.send(message, deadline)
-    return read_outcome(read_answer(tls.receive_all(ANSWER_LIMIT, deadline)), token, settings.role_arn)
+    stream.send(message, deadline)
+    answer = read_answer(stream.receive_all(ANSWER_LIMIT, deadline))
+    return read_outcome(answer, token, settings.role_arn, time())
 
 
 def _root_files(settings: "ServeSettings") -> list[str | None]:
@@ -80,10 +81,15 @@ def read_token(path: str) -> str:
     return token
 
 
+def is_insecure(url: str) -> bool:
+    """Tell whether this is a URL without TLS."""
+    return url.lower().startswith("http:")
+
+
 def split_url(url: str) -> tuple[str, int, str]:
-    """Return host, port and path of an https URL that the settings have checked."""
+    """Return host, port and path of a URL that the settings have checked."""
     authority, slash, path = url.partition("://")[2].partition("/")
-    host, port = split_authority(authority, HTTPS_PORT)
+    host, port = split_authority(authority, HTTP_PORT if is_insecure(url) else HTTPS_PORT)
     return host, port, slash + path or "/"
 
 

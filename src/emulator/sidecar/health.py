@@ -1,10 +1,7 @@
-"""What the kubelet and Prometheus may ask, on a port of its own that never gives a credential.
-
-Goes in: a request, the state of the credentials, the time. Comes out: a response.
-"""
+"""What the kubelet and Prometheus may ask, on a port of its own that never gives a credential."""
 
 from emulator import names
-from emulator.sidecar.credentials import Lifecycle
+from emulator.sidecar.credentials import REFUSED, Lifecycle
 from emulator.sidecar.metrics import Metrics
 from emulator.sidecar.wire import Request, Response
 
@@ -14,7 +11,10 @@ READ_ONLY = Response(405, headers="Allow: GET, HEAD\r\n")
 
 
 def respond(request: Request, lifecycle: Lifecycle, metrics: Metrics, startup_until: float, now: float) -> Response:
-    """Return the response to `request`. `startup_until`: when the app is let go even without credentials."""
+    """Return the response to `request`.
+
+    The app may start with credentials; without, at `startup_until`, or as soon as STS refuses for good.
+    """
     path = "/" + "/".join(request.segments)
     if path not in (names.STARTUP_PATH, names.READY_PATH, names.LIVE_PATH, names.METRICS_PATH):
         return NOT_FOUND
@@ -27,7 +27,8 @@ def respond(request: Request, lifecycle: Lifecycle, metrics: Metrics, startup_un
         remaining_seconds = valid.expires_at - now if valid else 0
         age_seconds = None if lifecycle.succeeded_at is None else now - lifecycle.succeeded_at
         return Response(200, metrics_text(metrics, remaining_seconds, age_seconds), media_type=MEDIA_TYPE)
-    if path == names.LIVE_PATH or valid or (path == names.STARTUP_PATH and now >= startup_until):
+    may_start = now >= startup_until or lifecycle.http_status() == REFUSED
+    if path == names.LIVE_PATH or valid or (path == names.STARTUP_PATH and may_start):
         return OK
     failure = lifecycle.failure
     return Response(503, f"no credentials: {failure.code}: {failure.message}" if failure else "no credentials yet")

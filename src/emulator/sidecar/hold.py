@@ -32,7 +32,7 @@ PAUSE = 1  # the first process of a pod that shares its process namespace
 def main(arguments: list[str]) -> int:
     """Return 0 when the app may start."""
     if arguments:
-        print(f"imds-emulator hold: {arguments[0]!r} is no argument: hold has none", file=sys.stderr)  # noqa: T201
+        print(f"imds-emulator hold: {arguments[0]!r} is not an argument: hold takes none", file=sys.stderr)  # noqa: T201
         return 2
     environ = environment()
     try:

@@ -1,7 +1,7 @@
 """`imds-emulator serve`: starts the sidecar and ends it.
 
-Goes in: the environment (see `settings`). Comes out: the exit status: 0 after SIGTERM, 2 for a wrong setting, told in
-one line that the kubelet takes as the container's termination message.
+The exit status is 0 after SIGTERM, 2 for a wrong setting, which a line names that the kubelet takes as the container's
+termination message.
 """
 
 import posix
@@ -9,6 +9,8 @@ import sys
 
 # `signal` would import `enum`: 0.5 MB in each pod.
 from _signal import SIGALRM, SIGINT, SIGTERM, alarm, signal  # type: ignore[import-not-found]
+
+from emulator import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ START_MODULES = ("emulator.settings", "emulator.sidecar.sockets", "emulator.part
 def main(arguments: list[str]) -> int:
     """Serve until SIGTERM; return the exit status."""
     if arguments:
-        return _refuse(f"{arguments[0]!r} is no argument: serve is told by its environment")
+        return _refuse(f"{arguments[0]!r} is not an argument: configure serve by environment variables")
     from emulator.settings import SettingsError  # noqa: PLC0415 - see `_forget_start`
 
     try:
@@ -60,10 +62,13 @@ def end_on_sigterm(after_seconds: int) -> None:
 
 def _start() -> "tuple[ServeSettings, list[socket], socket]":
     """Check the settings and listen, before anything else: a client that comes early waits, and is not refused."""
-    from emulator.settings import environment, serve_settings  # noqa: PLC0415 - see `_forget_start`
+    from emulator.settings import environment, notices, serve_settings  # noqa: PLC0415 - see `_forget_start`
     from emulator.sidecar.sockets import credential_sockets, health_socket  # noqa: PLC0415 - likewise
 
     settings = serve_settings(environment())
+    for event, message in notices(settings):
+        pod = {"namespace": settings.pod_namespace, "pod": settings.pod_name}
+        log.write("warning", event, {**pod, "role": settings.role_arn, "message": message})
     return settings, credential_sockets(settings.port), health_socket(settings.health_port)
 
 

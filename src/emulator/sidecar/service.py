@@ -1,7 +1,4 @@
-"""The sidecar: its parts put together, and what flows between them.
-
-Goes in: settings, listening sockets. Comes out: an IMDS for the pod, health and metrics, log lines.
-"""
+"""The sidecar: its parts put together, and what flows between them."""
 
 import posix
 
@@ -9,7 +6,14 @@ from emulator import __version__, log
 from emulator.sidecar import health, imds
 from emulator.sidecar.clock import Clock
 from emulator.sidecar.conversation import Answering
-from emulator.sidecar.credentials import Credentials, Failure, Lifecycle, is_final
+from emulator.sidecar.credentials import (
+    CLOCK_TOLERANCE_SECONDS,
+    UNAVAILABLE,
+    Credentials,
+    Failure,
+    Lifecycle,
+    is_final,
+)
 from emulator.sidecar.exchange import Exchange
 from emulator.sidecar.metrics import Metrics
 from emulator.sidecar.server import FOREVER, Listener, Server
@@ -40,6 +44,7 @@ class Sidecar:
         "_server",
         "_service",
         "_settings",
+        "_skew_seconds",
         "_startup_until",
     )
 
@@ -59,6 +64,7 @@ class Sidecar:
         self._metrics = Metrics(__version__, settings.imds_version)
         self._exchange: Exchange | None = None
         self._expired = False
+        self._skew_seconds = 0.0  # as last logged
         self._server = Server(self._clock.now)
         answering = Answering(self._respond, self._late, self._metrics.count_request)
         for listening in credential_sockets:
@@ -107,7 +113,7 @@ class Sidecar:
             self._fail(Failure("ExchangeFailed", f"no child for the exchange: {error.strerror}"), now)
             return
         self._lifecycle.start()
-        self._service.hopeful = self._lifecycle.http_status() == 503  # noqa: PLR2004 - not refused for good
+        self._service.hopeful = self._lifecycle.http_status() == UNAVAILABLE
         self._server.watch(self._exchange.fd, self._on_exchange)
 
     def _new_exchange(self, now: float) -> Exchange:
@@ -144,6 +150,18 @@ class Sidecar:
         self._service.hopeful = False
         self._expired = False
         self._log("info", "credentials", expires=self._shown(credentials), request_id=request_id)
+        self._note_skew(credentials, now)
+
+    def _note_skew(self, credentials: Credentials, now: float) -> None:
+        """Log by how much the clocks differ, where that has changed."""
+        known = ""
+        skew_seconds = credentials.skew_seconds
+        if skew_seconds is None:
+            known = "by the expiration alone"
+            skew_seconds = self._lifecycle.duration_seconds - (credentials.expires_at - now)
+        if abs(skew_seconds - self._skew_seconds) > CLOCK_TOLERANCE_SECONDS:
+            self._skew_seconds = skew_seconds
+            self._log("warning", "clock-skew", ahead_of_sts_seconds=f"{skew_seconds:.0f}", known=known)
 
     def _fail(self, failure: Failure, now: float) -> None:
         before = self._lifecycle.failure

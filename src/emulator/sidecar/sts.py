@@ -1,8 +1,4 @@
-"""AssumeRoleWithWebIdentity as bytes: the request, and what STS may answer. No sockets.
-
-Goes in: role, session, token; then the bytes of an HTTP answer.
-Comes out: the bytes of an HTTP request; then a `Grant`, or the `Failure` that the answer tells of.
-"""
+"""AssumeRoleWithWebIdentity as bytes: the request, and what STS may answer. No sockets."""
 
 # Source: STS API Reference, AssumeRoleWithWebIdentity, version 2011-06-15 (AWS query protocol). The request is not
 # signed: the token is the proof.
@@ -22,6 +18,21 @@ MESSAGE_LIMIT = 400  # characters of an error's message that logs and answers re
 READ_LIMIT = 4 * MESSAGE_LIMIT  # characters of it that are read at all
 TOKEN_PART = 16  # characters by which a part of the token is known in a message
 ANSWER_LIMIT = 65536
+RETRY_AFTER_LIMIT_SECONDS = 300  # however long an answer tells us to wait
+
+# Where an answer says what is wanted; an element of the same name elsewhere is another thing.
+_GRANT = "/AssumeRoleWithWebIdentityResponse/AssumeRoleWithWebIdentityResult"
+PLACES = {
+    f"{_GRANT}/Credentials/AccessKeyId": "AccessKeyId",
+    f"{_GRANT}/Credentials/SecretAccessKey": "SecretAccessKey",
+    f"{_GRANT}/Credentials/SessionToken": "SessionToken",
+    f"{_GRANT}/Credentials/Expiration": "Expiration",
+    f"{_GRANT}/AssumedRoleUser/Arn": "Arn",
+    "/AssumeRoleWithWebIdentityResponse/ResponseMetadata/RequestId": "RequestId",
+    "/ErrorResponse/Error/Code": "Code",
+    "/ErrorResponse/Error/Message": "Message",
+    "/ErrorResponse/RequestId": "RequestId",
+}
 
 
 class Grant:
@@ -142,17 +153,19 @@ def _unchunk(data: bytes) -> bytes | None:
         data = data[size + 2 :]
 
 
-def read_outcome(answer: Answer | None, token: str, role_arn: str) -> Grant | Failure:
-    """Return what an answer of STS means. `token`: the one sent, which no message may repeat."""
+def read_outcome(answer: Answer | None, token: str, role_arn: str, now: float) -> Grant | Failure:
+    """Return what an answer of STS means. `token`: the one sent, which no message may repeat. `now`: by this clock."""
     if answer is None:
         return Failure(BAD_ANSWER, "the answer broke off or was not HTTP")
     fields = _fields(answer.body)
     request_id = clean(fields.get("RequestId", answer.headers.get("x-amzn-requestid", "")), token)
+    date = _http_date(answer.headers.get("date", ""))
     if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
-        code = clean(fields.get("Code", ""), token)
+        code, message = clean(fields.get("Code", ""), token), clean(fields.get("Message", ""), token)
         if not code.isalnum() or len(code) > CODE_LIMIT:
-            return Failure(BAD_ANSWER, f"HTTP {answer.status} without an error of STS", answer.status, request_id)
-        return Failure(code, clean(fields.get("Message", ""), token), answer.status, request_id)
+            code, message = BAD_ANSWER, f"HTTP {answer.status} without an error of STS"
+        wait_seconds = retry_after_seconds(answer.headers.get("retry-after", ""), now if date is None else date)
+        return Failure(code, message, answer.status, request_id, wait_seconds)
     access_key_id, secret_access_key, session_token = (
         fields.get(name, "") for name in ("AccessKeyId", "SecretAccessKey", "SessionToken")
     )
@@ -162,7 +175,6 @@ def read_outcome(answer: Answer | None, token: str, role_arn: str) -> Grant | Fa
     session = fields.get("Arn", "")
     if session and not session.startswith(sessions_of(role_arn)):  # empty from some services that stand in for STS
         return Failure(BAD_ANSWER, clean(f"credentials of another role: {session}", token), request_id=request_id)
-    date = _http_date(answer.headers.get("date", ""))
     return Grant(access_key_id, secret_access_key, session_token, expiration, date=date, request_id=request_id)
 
 
@@ -181,23 +193,56 @@ def clean(message: str, token: str) -> str:
     return " ".join(plain.split())[:MESSAGE_LIMIT]
 
 
+def retry_after_seconds(text: str, now: float) -> float:
+    """Return how long the header Retry-After says to wait, bounded; 0 if it can't be read (RFC 9110 section 10.2.3)."""
+    if _is_number(text):
+        return min(float(text), RETRY_AFTER_LIMIT_SECONDS)
+    date = _http_date(text)
+    return 0 if date is None else min(max(date - now, 0), RETRY_AFTER_LIMIT_SECONDS)
+
+
+class _Unexpected(Exception):  # noqa: N818 - it does not leave this module
+    """The document has what no answer of STS has."""
+
+
 def _fields(body: bytes) -> dict[str, str]:
-    """Return the text of each element of an XML document by its name; {} if it is none."""
+    """Return the texts at PLACES of an XML document by their names.
+
+    {} where it is not XML, or has what no answer of STS has: a document type, which could define entities; one of the
+    places twice; an element in one.
+    """
     fields: dict[str, str] = {}
     text: list[str] = []
+    path = ""
 
-    def end(name: str) -> None:
-        fields[name.rpartition(" ")[2]] = "".join(text).strip()
+    def doctype(*_: object) -> None:
+        raise _Unexpected
+
+    def start(name: str, _attributes: object) -> None:
+        nonlocal path
+        if path in PLACES:
+            raise _Unexpected
+        path += "/" + name.rpartition(" ")[2]
         text.clear()
+
+    def end(_name: str) -> None:
+        nonlocal path
+        field = PLACES.get(path)
+        if field in fields:
+            raise _Unexpected
+        if field is not None:
+            fields[field] = "".join(text).strip()
+        path = path.rpartition("/")[0]
 
     # A document that names its encoding could else have any codec of Python's loaded.
     parser = pyexpat.ParserCreate("utf-8", " ")
-    parser.StartElementHandler = lambda _name, _attributes: text.clear()
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = start
     parser.CharacterDataHandler = text.append
     parser.EndElementHandler = end
     try:
         parser.Parse(body, True)  # noqa: FBT003 - positional only
-    except pyexpat.ExpatError:
+    except (pyexpat.ExpatError, _Unexpected):  # an undefined entity is an error of expat's
         return {}
     return fields
 

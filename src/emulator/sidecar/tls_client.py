@@ -1,7 +1,4 @@
-"""A TLS connection to a host whose certificate is verified, on OpenSSL's binding itself.
-
-Goes in: a connected socket, the host's name, files of root certificates. Comes out: bytes, or OSError.
-"""
+"""TCP connections, and TLS on them to a host whose certificate is verified, on OpenSSL's binding itself."""
 
 # `_ssl` and `_socket` are the C modules under `ssl` and `socket`, which would cost 22 ms of CPU at each exchange:
 # as much as the rest of it. The context is the one that `ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)` makes: TLS 1.2 and
@@ -15,7 +12,7 @@ from time import monotonic
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 READ_SIZE = 16384
 
@@ -64,25 +61,21 @@ def dial(host: str, port: int, deadline: float) -> Connection:
     raise Unreachable("ConnectFailed", f"{host}:{port}: {'; '.join(failures)}")
 
 
-class Tls:
-    """TLS over a connection. `root_files`: PEM files of the authorities to trust; None among them: the system's."""
+class Stream:
+    """Bytes over a connection, by its own `write` and `read` or by those of TLS."""
 
-    __slots__ = ("_connection", "_session")
+    __slots__ = ("_connection", "_read", "_write")
 
-    def __init__(self, connection: Connection, host: str, root_files: "Iterable[str | None]", deadline: float) -> None:
-        context = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)  # noqa: SLF001 - see the top of the module
-        for file in root_files:
-            _trust(context, file)
+    def __init__(self, connection: Connection, write: "Callable[[bytes], int]", read: "Callable[[int], bytes]") -> None:
         self._connection = connection
-        self._session = context._wrap_socket(connection, False, host)  # type: ignore[attr-defined] # noqa: FBT003, SLF001
-        limit(connection, deadline)
-        self._session.do_handshake()
+        self._write = write
+        self._read = read
 
     def send(self, data: bytes, deadline: float) -> None:
         """Send all of `data`."""
         while data:
             limit(self._connection, deadline)
-            data = data[self._session.write(data) :]
+            data = data[self._write(data) :]
 
     def receive_all(self, size_limit: int, deadline: float) -> bytes:
         """Return what comes until the other side ends the connection, or `size_limit` is reached."""
@@ -90,13 +83,29 @@ class Tls:
         while len(received) < size_limit:
             limit(self._connection, deadline)
             try:
-                part = self._session.read(READ_SIZE)
+                part = self._read(READ_SIZE)
             except _ssl.SSLEOFError:  # ended without a word; whether the answer is whole, its length tells
                 part = b""
             if not part:
                 break
             received += part
         return received
+
+
+def in_the_clear(connection: Connection) -> Stream:
+    """Return the connection as it is, without TLS."""
+    return Stream(connection, connection.send, connection.recv)
+
+
+def over_tls(connection: Connection, host: str, root_files: "Iterable[str | None]", deadline: float) -> Stream:
+    """Return a stream over TLS. `root_files`: PEM files of the authorities to trust; None among them: the system's."""
+    context = _ssl._SSLContext(_ssl.PROTOCOL_TLS_CLIENT)  # noqa: SLF001 - see the top of the module
+    for file in root_files:
+        _trust(context, file)
+    session = context._wrap_socket(connection, False, host)  # type: ignore[attr-defined] # noqa: FBT003, SLF001
+    limit(connection, deadline)
+    session.do_handshake()
+    return Stream(connection, session.write, session.read)
 
 
 def _trust(context: "_ssl._SSLContext", file: str | None) -> None:
