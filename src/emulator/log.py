@@ -8,14 +8,15 @@ import time
 from select import POLLOUT, poll
 
 STDERR = 2
-LEVELS = ("debug", "info", "error")
-shown = {"info", "error"}
+ORDER = ("debug", "info", "warning", "error")
+LEVELS = ("debug", "info", "error")  # from which on one may have lines written
+shown = {"info", "warning", "error"}
 
 
 def show_from(level: str) -> None:
     """Write lines of this level and of those above it from now on."""
     shown.clear()
-    shown.update(LEVELS[LEVELS.index(level) :])
+    shown.update(ORDER[ORDER.index(level) :])
 
 
 def write(level: str, event: str, fields: dict[str, str]) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+import pytest
+
 from emulator import log
 
 if TYPE_CHECKING:
@@ -23,6 +25,28 @@ def test_line() -> None:
     )
 
     assert expected == log.line("info", "started", fields, NOW)
+
+
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (None, ["info", "warning", "error"]),
+        ("debug", ["debug", "info", "warning", "error"]),
+        ("info", ["info", "warning", "error"]),
+        ("error", ["error"]),
+    ],
+)
+def test_levels(level: str | None, expected: list[str]) -> None:
+    """Lines of a level and of those above it are written; from info on where nobody chose."""
+    with pipe() as (read, _):
+        if level:
+            log.show_from(level)
+        for each in log.ORDER:
+            log.write(each, "x", {})
+        logged = os.read(read, 4096).decode()
+    log.show_from("info")
+
+    assert expected == [line.split("level=")[1].split()[0] for line in logged.splitlines()]
 
 
 @contextlib.contextmanager
