@@ -140,7 +140,7 @@ def test_touched_document_only_grows(injected: Any) -> None:  # noqa: ANN401 - a
 
     assert removed == []
     spec = list(yaml.safe_load_all(output))[1]["spec"]["template"]["spec"]
-    assert ["imds-redirect", "imds-emulator", "fetch"] == [c["name"] for c in spec["initContainers"]]
+    assert ["imds-emulator", "imds-redirect", "fetch"] == [c["name"] for c in spec["initContainers"]]
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_kinds(injected: Any, kind: str) -> None:  # noqa: ANN401 - a function
 
     found = output["spec"]["jobTemplate"] if kind == "CronJob" else output
     found = found["template"] if kind == "PodTemplate" else found["spec"]["template"]
-    assert found["spec"]["initContainers"][1]["name"] == names.EMULATOR_CONTAINER
+    assert found["spec"]["initContainers"][0]["name"] == names.EMULATOR_CONTAINER
 
 
 def test_list(injected: Any) -> None:  # noqa: ANN401 - a function
@@ -392,8 +392,8 @@ def test_krm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     status, output, _ = run(monkeypatch, capsys, "--krm", stdin=yaml.safe_dump(given))
     result = yaml.safe_load(output)
 
-    [redirect, *_] = result["items"][1]["spec"]["template"]["spec"]["initContainers"]
-    assert (0, [{"name": names.ENV_PORT, "value": "17001"}]) == (status, redirect["env"])
+    [_, redirect, *_] = result["items"][1]["spec"]["template"]["spec"]["initContainers"]
+    assert (0, {"name": names.ENV_PORT, "value": "17001"}) == (status, redirect["env"][0])
     assert {**given, "items": []} == {**result, "items": []}
     assert given["items"][0] == result["items"][0]  # type: ignore[index]
 

@@ -1,4 +1,4 @@
-"""The patch: add operations only, and all that is not ours stays as it came."""
+"""The patch: all that is not ours stays as it came."""
 
 from __future__ import annotations
 
@@ -17,6 +17,15 @@ from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from tests.pods.cases import PARAMETERS, Case, cases
 
 Object = dict[str, Any]
+
+# The emulator's variables whose values are the pod's own.
+FOLLOWING = {
+    names.ENV_OWN_ROLE_ARN,
+    names.ENV_OWN_REGION,
+    names.ENV_IMDS_VERSION,
+    names.ENV_OWN_SESSION_NAME,
+    names.ENV_SESSION_POLICIES,
+}
 
 WORDS = st.text("abcxyz-", min_size=1, max_size=8)
 JSON = st.recursive(
@@ -105,7 +114,7 @@ def test_what_is_not_ours_is_kept(pod: Object, installation: dict[str, str]) -> 
 @settings(max_examples=50, deadline=None)
 @given(PODS, INSTALLATIONS)
 def test_operations_only_add(pod: Object, installation: dict[str, str]) -> None:
-    """No operation replaces or removes what the pod has; `add` at a key creates it, or takes the place of null."""
+    """No operation replaces or removes what a new pod has; `add` at a key creates it, or takes the place of null."""
     operations = patch.operations(Facts(pod, {**PARAMETERS, **installation}))
     grown = copy.deepcopy(pod)
     for operation in operations:
@@ -131,7 +140,7 @@ def test_encoded(case: Case) -> None:
 @given(PODS, PODS, st.sampled_from(["native", "classic"]), st.sampled_from(["iptables", "env"]))
 @pytest.mark.claim("S32")
 def test_containers_and_volumes_are_constant(one: Object, other: Object, mode: str, redirect: str) -> None:
-    """Our containers and volumes are the same for every pod of an installation, whatever its annotations say."""
+    """Our containers and volumes are the same for every pod of an installation, but for the values of variables."""
     parameters = {**PARAMETERS, "sidecarMode": mode, "redirectMode": redirect}
 
     def added(pod: Object, *, second: bool) -> list[Any]:
@@ -142,10 +151,30 @@ def test_containers_and_volumes_are_constant(one: Object, other: Object, mode: s
             names.ANNOTATION_APP_REGION: str(second).lower(),
         }
         values = [each["value"] for each in patch.operations(Facts(pod, parameters))]
-        return [
+        found = [
             each for each in values if isinstance(each, dict) and each.get("name") in (*OUR_CONTAINERS, *OUR_VOLUMES)
         ]
+        for variable in (variable for each in found for variable in each.get("env", ())):
+            if variable["name"] in FOLLOWING:
+                assert isinstance(variable.pop("value"), str)
+        return found
 
     made = added(one, second=False)
     assert len(made) > 1
     assert made == added(other, second=True)
+
+
+def test_words_of_a_pod_are_values() -> None:
+    """What a pod's owner writes is a value of the emulator's variables; the kubelet sees no variable in it."""
+    pod = copy.deepcopy(next(case.pod for case in cases() if case.name == "dollars"))
+    for annotation in pod["metadata"]["annotations"]:
+        pod["metadata"]["annotations"][annotation] = '"$(HOME)$$\\\0role_arn_value\0'
+    variables = {
+        variable["name"]: variable.get("value")
+        for operation in json.loads(patch.encoded(Facts(pod, PARAMETERS)))
+        if isinstance(operation["value"], dict) and operation["value"].get("name") == names.EMULATOR_CONTAINER
+        for variable in operation["value"]["env"]
+    }
+
+    written = '"$$(HOME)$$$$\\\0role_arn_value\0'
+    assert [written, written] == [variables[names.ENV_OWN_ROLE_ARN], variables[names.ENV_SESSION_POLICIES]]

@@ -162,7 +162,7 @@ def _inject_pod(document: Document, place: Place, where: str, parameters: Mappin
     operations = patch.operations(facts)
     report.warned += [note(line) for line in (*judgement.warnings(facts), *_secrets_warning(facts, operations))]
     for operation in operations:
-        document.add(place.pod, patch.parts(operation["path"]), operation["value"])
+        document.apply(place.pod, operation)
     report.found.append(note("to be injected" if operations else "injected already"))
 
 

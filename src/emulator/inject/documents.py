@@ -22,6 +22,7 @@ from ruamel.yaml.scalarbool import ScalarBoolean
 from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from emulator.inject.scalars import keep_written
+from emulator.injection.patch import parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ NODES_LIMIT = 1_000_000  # with what aliases stand for
 
 
 class Document:
-    """One document. `number` counts from 1; `content` is what it says, decoded; change it by `add` alone.
+    """One document. `number` counts from 1; `content` is what it says, decoded; change it by `apply` and `add` alone.
 
     `word`: letters and such without which the document is of no interest; its `content` is None then.
     """
@@ -78,8 +79,31 @@ class Document:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(f"document {self.number} is no YAML: {reason}") from None
 
+    def apply(self, within: Any, operation: dict[str, Any]) -> None:  # noqa: ANN401 - a node of content
+        """Carry out an operation of JSON patch on a node of the content, as `injection.patch.apply` does."""
+        if operation["op"] == "replace":
+            target, last = self._reach(within, parts(operation["path"]))
+            target[int(last)] = _node(operation["value"])
+        elif operation["op"] == "move":
+            target, last = self._reach(within, parts(operation["from"]))
+            moved = target.pop(int(last))
+            target, last = self._reach(within, parts(operation["path"]))
+            target.insert(int(last), moved)
+        else:
+            self.add(within, parts(operation["path"]), operation["value"])
+
     def add(self, within: Any, path: list[str], value: Any) -> None:  # noqa: ANN401 - a node of content; any JSON
-        """Do as `add` of JSON patch does, on a node of the content; no other place that shares it changes."""
+        """Do as `add` of JSON patch does."""
+        target, last = self._reach(within, path)
+        if not isinstance(target, list):
+            target[last] = _node(value)
+            return
+        if isinstance(target, CommentedSeq) and not target:
+            target.fa.set_block_style()
+        target.insert(len(target) if last == "-" else int(last), _node(value))
+
+    def _reach(self, within: Any, path: list[str]) -> tuple[Any, str]:  # noqa: ANN401 - a node of content
+        """Return the list or map to be changed and the last token; no other place that shares it will change."""
         self._is_changed = True
         *parents, last = path
         target = within
@@ -89,12 +113,7 @@ class Document:
                 target[key] = _without_anchors(copy.deepcopy(target[key]))
                 self._shared = _shared(self.content)
             target = target[key]
-        if not isinstance(target, list):
-            target[last] = _node(value)
-            return
-        if isinstance(target, CommentedSeq) and not target:
-            target.fa.set_block_style()
-        target.insert(len(target) if last == "-" else int(last), _node(value))
+        return target, last
 
     @property
     def text(self) -> str:

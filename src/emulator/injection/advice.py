@@ -41,6 +41,13 @@ def _may_end(facts: Facts) -> bool:
 
 
 WARNINGS = (
+    Rule(
+        "injected-before",
+        "variables.injected_before ? 'nothing' : ''",
+        lambda facts: "nothing" if facts.injected_before else "",
+        "the pod was injected by version 0.1.0, whose emulator follows later changes of the role's annotation: remove"
+        " what is injected from the manifest to have it injected anew",
+    ),
     *VARIABLES_OF_CONTAINERS,
     Rule(
         "token-unreadable",

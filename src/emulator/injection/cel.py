@@ -5,11 +5,12 @@ ValidatingAdmissionPolicies (1.30 and later), all over `object`, `namespaceObjec
 the manifests add:
 
     mutation         mutation(), mutation_variables()       pods labelled "True"
-    guard (Deny)     validations(), validation_variables()  pods labelled "True"
+    guard (Deny)     validations(), validation_variables()  pods labelled "True", also by an update
     advice (Warn)    warnings(), warning_variables()        pods with the label, of any value; beside a webhook, which
                      warns itself: label_warnings(), label_warning_variables()
 
-each for `CREATE` of pods, with match_conditions(). Entries of lists are dicts with the API's field names.
+each for `CREATE` of pods, with match_conditions(), the guard with guard_match_conditions(). Entries of lists are dicts
+with the API's field names.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ from emulator.injection.nodes import (
     EnsureVariables,
     Fact,
     Joined,
+    MoveFirst,
     Number,
     Param,
     Part,
+    ReplaceVariables,
     When,
 )
 from emulator.injection.pod import MIRROR_ANNOTATION
@@ -56,6 +59,15 @@ def match_conditions() -> list[Entry]:
     return [{"name": "not-a-mirror-pod", "expression": mirror}]
 
 
+def guard_match_conditions() -> list[Entry]:
+    """Return the conditions of the guard: of updates only those that add the label."""
+    new = (
+        "request.operation != 'UPDATE'"
+        f" || oldObject.metadata.?labels[?{text(names.LABEL_ENABLED)}].orValue('') != {text(names.LABEL_ENABLED_VALUE)}"
+    )
+    return [*match_conditions(), {"name": "newly-labelled", "expression": new}]
+
+
 def mutation() -> str:
     """Return the one expression of the mutation: a list of JSONPatch, empty for a pod that is injected already."""
     return " +\n".join(_STEP[type(step)](step) for step in STEPS)
@@ -72,8 +84,8 @@ def mutation_parameters() -> list[str]:
 
 
 def validations() -> list[Entry]:
-    """Return the refusals in order, and last that a labelled pod has come so far without being injected."""
-    return [_validation(rule, _fine(rule)) for rule in (*rules.REFUSALS, rules.GUARD)]
+    """Return the refusals in order, and last what is wrong with a labelled pod that has come so far."""
+    return [_validation(rule, _fine(rule)) for rule in (*rules.REFUSALS, *rules.GUARDS)]
 
 
 def validation_variables() -> list[Entry]:
@@ -262,6 +274,24 @@ def _for_each_container(condition: str, path: str, json: str) -> str:
     )
 
 
+def _replace_variables(step: ReplaceVariables) -> str:
+    asked = f"variables.{step.values}[e.name]"
+    variable = f"{{'name': dyn(e.name), 'value': dyn({asked})}}"
+    patch = f"JSONPatch{{op: 'replace', path: variables.emulator_path + '/env/' + string(i), value: {variable}}}"
+    return _if(step.when, f"variables.emulator_env.transformList(i, e, e.name in variables.unfollowed,\n{_TAB}{patch})")
+
+
+def _move_first(step: MoveFirst) -> str:
+    """Return the moves of redirect and emulator; the first may have pushed the second one place down."""
+
+    def move(place: str) -> str:
+        source = f"'/spec/initContainers/' + string({place})"
+        return f"[JSONPatch{{op: 'move', from: {source}, path: '/spec/initContainers/0'}}]"
+
+    pushed = "variables.emulator_at + (variables.redirect_at > variables.emulator_at ? 1 : 0)"
+    return _if(step.when, f"(variables.redirect_at < 0 ? [] : {move('variables.redirect_at')}) +\n{_TAB}{move(pushed)}")
+
+
 def _is_wanted(step: AddVariables) -> str:
     conditions = [f"variables.{name}" for name in step.when]
     conditions.append(f"!(c.name in {texts(OUR_CONTAINERS)})")
@@ -275,4 +305,6 @@ _STEP: dict[type, Any] = {
     AddNames: _names,
     EnsureVariables: _ensure_variables,
     AddVariables: _variables,
+    ReplaceVariables: _replace_variables,
+    MoveFirst: _move_first,
 }

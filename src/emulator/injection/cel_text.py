@@ -38,3 +38,8 @@ def annotation(key: str) -> str:
 def annotation_or(key: str, parameter: str) -> str:
     """Return an annotation of the pod as CEL, or the parameter when it is not set."""
     return f"({annotation(key)} != '' ? {annotation(key)} : {param(parameter)})"
+
+
+def trimmed(value: str) -> str:
+    """Return a text without the white space around it that YAML leaves, as CEL."""
+    return rf"{value}.find(r'(?s)[^ \t\r\n](?:.*[^ \t\r\n])?')"

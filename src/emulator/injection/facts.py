@@ -11,12 +11,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.injection.cel_text import annotation, annotation_or, numbered, param, text, texts
+from emulator.injection.cel_text import annotation, annotation_or, numbered, param, text, texts, trimmed
 from emulator.injection.globs import glob_matches
 from emulator.injection.invisible import INVISIBLE, by_number
 from emulator.injection.json_values import at, maps
 from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, Pod, fact
-from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
+from emulator.injection.recognition import (
+    IS_EMPTY_VOLUME,
+    IS_TOKEN_VOLUME,
+    OUR_CONTAINERS,
+    REDIRECT_WAITS_ARGS,
+    is_empty_volume,
+    is_token_volume,
+)
 from emulator.partitions import FIPS_REGIONS, PARTITIONS
 
 if TYPE_CHECKING:
@@ -50,6 +57,25 @@ NATIVE_SIDECARS_SINCE = (1, 32)
 # White space around a role's ARN is let pass, as YAML block text leaves it there.
 ODD_PATTERN = r"[^ -~\t\r\n]"
 ODD_PART_PATTERN = r"[ -~\t\r\n]{0,50}[^ -~\t\r\n]{1,4}"
+# The emulator's variable -> the annotation that it follows, and the fact that is its value.
+_FOLLOWING = {
+    names.ENV_OWN_REGION: (names.ANNOTATION_REGION, "region_value"),
+    names.ENV_IMDS_VERSION: (names.ANNOTATION_IMDS_VERSION, "imds_version"),
+    names.ENV_OWN_SESSION_NAME: (names.ANNOTATION_SESSION_NAME, "session_name"),
+    names.ENV_SESSION_POLICIES: (names.ANNOTATION_SESSION_POLICIES, "session_policies_value"),
+}
+
+
+def _escaped(cel: str) -> str:
+    return f"{cel}.replace('$', '$$')"
+
+
+def _at(index: int, name: str) -> str:
+    return f"spec.{'initContainers' if index >= 0 else 'containers'}[{name}]"
+
+
+def _place(index: str, name: str) -> str:
+    return f"(variables.{index} >= 0 ? {text(_at(0, name))} : {text(_at(-1, name))})"
 
 
 class Facts(Pod):
@@ -124,6 +150,38 @@ class Facts(Pod):
         asked = self.parameters["useFipsEndpoint"] == "true" and not self.parameters["stsEndpoint"]
         return self.sts_region if asked and self.sts_region not in ("", *FIPS_REGIONS) else ""
 
+    @fact(annotation_or(names.ANNOTATION_IMDS_VERSION, "imdsVersion"))
+    def imds_version(self) -> str:
+        """How the emulator serves: v1, v1-and-v2 or v2."""
+        return self.annotations.get(names.ANNOTATION_IMDS_VERSION) or self.parameters["imdsVersion"]
+
+    @fact(annotation(names.ANNOTATION_SESSION_NAME))
+    def session_name(self) -> str:
+        """The name of the sessions at STS; '' stands for one made of the pod's."""
+        return self.annotations.get(names.ANNOTATION_SESSION_NAME) or ""
+
+    @fact(f"{annotation(names.ANNOTATION_SESSION_POLICIES)}.split(',').map(p, {trimmed('p')}).filter(p, p != '')")
+    def session_policies(self) -> list[str]:
+        """The ARNs of the policies that narrow the sessions."""
+        listed = (self.annotations.get(names.ANNOTATION_SESSION_POLICIES) or "").split(",")
+        return [arn for arn in (part.strip(" \t\r\n") for part in listed) if arn]
+
+    # In the emulator's variables, where the kubelet takes $$ for $ (Kubernetes API reference, EnvVar, value).
+    @fact(_escaped("variables.role_arn"))
+    def role_arn_value(self) -> str:
+        """The role's ARN."""
+        return self.role_arn.replace("$", "$$")
+
+    @fact(_escaped("variables.region"))
+    def region_value(self) -> str:
+        """The region."""
+        return self.region.replace("$", "$$")
+
+    @fact(_escaped("variables.session_policies.join(',')"))
+    def session_policies_value(self) -> str:
+        """The policies."""
+        return ",".join(self.session_policies).replace("$", "$$")
+
     @fact(annotation_or(names.ANNOTATION_REDIRECT, "redirectMode"))
     def redirect_mode(self) -> str:
         """How clients find the emulator: iptables or env."""
@@ -143,11 +201,6 @@ class Facts(Pod):
     def endpoint(self) -> str:
         """Where the emulator serves clients that are told by a variable."""
         return f"http://127.0.0.1:{self.parameters['port']}"
-
-    @fact(annotation_or(names.ANNOTATION_IMDS_VERSION, "imdsVersion"))
-    def imds_version(self) -> str:
-        """The versions of the metadata service that the pod is served."""
-        return self.annotations.get(names.ANNOTATION_IMDS_VERSION) or self.parameters["imdsVersion"]
 
     # With a role ARN there are annotations, to which one can be added.
     @fact(
@@ -223,6 +276,12 @@ class Facts(Pod):
         """Is the emulator an ordinary container?"""
         return not self.native
 
+    # A native sidecar that the redirect waits for need not be held.
+    @fact("variables.classic || variables.env")
+    def held(self) -> bool:
+        """Does the emulator's own container hold back what starts after it?"""
+        return self.classic or self.env
+
     # A restartable init container ends by itself; an ordinary one must see when the app has ended.
     @fact(
         f"variables.classic && ({annotation(names.ANNOTATION_END_WITH_APP)} == 'true'"
@@ -256,35 +315,146 @@ class Facts(Pod):
         """Is one of them missing?"""
         return self.pull_secrets != []
 
+    @fact("variables.emulators.size() > 0 || variables.redirects.size() > 0 || variables.our_volumes.size() > 0")
+    def named(self) -> bool:
+        """Is anything in the pod named as ours?"""
+        return bool(self.emulators or self.redirects or self.our_volumes)
+
     # The API server validates a pod between mutation and refusal: one that asks for Windows must get there as it came.
-    @fact(
-        f"!variables.containers.exists(c, c.name in {texts(OUR_CONTAINERS)})"
-        f" && !variables.volumes.exists(v, v.name in {texts(OUR_VOLUMES)}) && variables.windows == ''"
-    )
+    @fact("!variables.named && variables.windows == ''")
     def injectable(self) -> bool:
         """Is nothing in the pod named as ours, and can it run on Linux?"""
-        taken = any(v.get("name") in OUR_VOLUMES for v in self.volumes)
-        return len(self.others) == len(self.containers) and not taken and self.windows == ""
+        return not self.named and self.windows == ""
 
     @fact(
-        "variables.has_emulator && (variables.has_redirect"
-        f" || (variables.env && !variables.containers.exists(c, c.name == {text(names.REDIRECT_CONTAINER)})))"
+        "variables.emulators.size() == 0 ? '' : (variables.emulators.size() > 1 || variables.emulator_fault != '')"
+        f" ? {_place('emulator_at', names.EMULATOR_CONTAINER)}"
+        " + (variables.emulators.size() > 1 ? '' : variables.emulator_fault) : ''"
     )
+    def odd_emulator(self) -> str:
+        """The field of the emulator that is not as injected."""
+        if not self.emulators:
+            return ""
+        fault = "" if len(self.emulators) > 1 else self.emulator_fault
+        is_odd = len(self.emulators) > 1 or fault != ""
+        return _at(self.emulator_at, names.EMULATOR_CONTAINER) + fault if is_odd else ""
+
+    # Asked where the emulator is as injected, or is not there.
+    @fact(
+        "variables.redirects.size() == 0"
+        f" ? (variables.emulators.size() == 0 || variables.env ? '' : {text(_at(0, names.REDIRECT_CONTAINER))})"
+        " : (variables.redirects.size() > 1 || variables.redirect_at < 0 || variables.emulators.size() == 0)"
+        f" ? {_place('redirect_at', names.REDIRECT_CONTAINER)}"
+        f" : variables.redirect_fault == '' ? '' : {text(_at(0, names.REDIRECT_CONTAINER))} + variables.redirect_fault"
+    )
+    def odd_redirect(self) -> str:
+        """The field of the redirect that is not as injected, or the place where it lacks."""
+        if not self.redirects:
+            return "" if not self.emulators or self.env else _at(0, names.REDIRECT_CONTAINER)
+        if len(self.redirects) > 1 or self.redirect_at < 0 or not self.emulators:
+            return _at(self.redirect_at, names.REDIRECT_CONTAINER)
+        return _at(0, names.REDIRECT_CONTAINER) + self.redirect_fault if self.redirect_fault else ""
+
+    @fact(
+        "variables.emulators.size() == 0"
+        " ? (variables.our_volumes.size() > 0 ? 'spec.volumes[' + variables.our_volumes[0] + ']' : '') :\n"
+        f"!variables.volumes.exists(v, {IS_TOKEN_VOLUME}) ? 'spec.volumes[{names.TOKEN_VOLUME}]' :\n"
+        f"!variables.volumes.exists(v, {IS_EMPTY_VOLUME}) ? 'spec.volumes[{names.EMPTY_VOLUME}]' : ''"
+    )
+    def odd_volume(self) -> str:
+        """Likewise the volume."""
+        if not self.emulators:
+            return f"spec.volumes[{self.our_volumes[0]}]" if self.our_volumes else ""
+        if not any(is_token_volume(v, self.parameters["tokenAudience"]) for v in self.volumes):
+            return f"spec.volumes[{names.TOKEN_VOLUME}]"
+        return "" if any(is_empty_volume(v) for v in self.volumes) else f"spec.volumes[{names.EMPTY_VOLUME}]"
+
+    @fact(
+        "variables.odd_emulator != '' ? variables.odd_emulator"
+        " : variables.odd_redirect != '' ? variables.odd_redirect : variables.odd_volume"
+    )
+    def fault(self) -> str:
+        """The first field of what is named as ours that is not as injected; '' where nothing has our names."""
+        return self.odd_emulator or self.odd_redirect or self.odd_volume
+
+    @fact("variables.named && variables.fault == ''")
     def complete(self) -> bool:
         """Is the pod injected already?"""
-        named = any(c.get("name") == names.REDIRECT_CONTAINER for c in self.containers)
-        return self.has_emulator and (self.has_redirect or (self.env and not named))
+        return self.named and self.fault == ""
+
+    @fact("variables.complete && variables.former")
+    def injected_before(self) -> bool:
+        """Was it injected by 0.1.0?"""
+        return self.complete and self.former
 
     @fact(
-        "variables.complete && (variables.has_redirect"
+        "variables.complete && (variables.redirects.size() == 1"
         f" || variables.others.all(c, c.?env.orValue([]).exists(e, e.name == {text(names.ENV_SERVICE_ENDPOINT)})"
         f" && {points_to('[variables.endpoint]')}))"
     )
     def protected(self) -> bool:
         """Does every container of the pod find the emulator, and none the node's role?"""
         return self.complete and (
-            self.has_redirect or all(endpoints(c) and endpoints(c) <= {self.endpoint} for c in self.others)
+            len(self.redirects) == 1 or all(endpoints(c) and endpoints(c) <= {self.endpoint} for c in self.others)
         )
+
+    @fact(
+        f"{{{text(names.ENV_OWN_ROLE_ARN)}: variables.role_arn_value,\n"
+        + ",\n".join(
+            f" ?{text(variable)}: {annotation(key)} != '' ? optional.of(variables.{asked}) : optional.none()"
+            for variable, (key, asked) in _FOLLOWING.items()
+        )
+        + "}"
+    )
+    def asked(self) -> dict[str, str]:
+        """What the annotations ask for, by the emulator's variable; not what they leave to an installation."""
+        return {names.ENV_OWN_ROLE_ARN: self.role_arn_value} | {
+            variable: getattr(self, asked) for variable, (key, asked) in _FOLLOWING.items() if self.annotations.get(key)
+        }
+
+    # Of a pod that is injected already: by an annotation that was changed since, say by another webhook.
+    @fact(
+        "variables.complete && !variables.former ? variables.emulator_env.filter(e, e.name in variables.asked"
+        " && e.?value.orValue('') != variables.asked[e.name]).map(e, string(e.name)) : []"
+    )
+    def unfollowed(self) -> list[str]:
+        """The emulator's variables that say something else than the annotations."""
+        if not self.complete or self.former:
+            return []
+        variables = [(entry["name"], entry.get("value") or "") for entry in maps(self.our_emulator, "env")]
+        return [name for name, value in variables if name in self.asked and value != self.asked[name]]
+
+    # With --wait it ends only when the emulator has answered.
+    @fact(f"variables.redirect_at >= 0 && variables.our_redirect.?args.orValue([]) == {texts(REDIRECT_WAITS_ARGS)}")
+    def redirect_waits(self) -> bool:
+        """Does the redirect wait for the emulator?"""
+        return self.redirect_at >= 0 and self.our_redirect.get("args") == REDIRECT_WAITS_ARGS
+
+    @fact(f"({param('meshContainers')}.split(',').map(s, s.trim()) + {texts(OUR_CONTAINERS)})")
+    def may_lead(self) -> list[str]:
+        """The init containers that may stand before ours, and ours."""
+        return [name.strip() for name in self.parameters["meshContainers"].split(",")] + [*OUR_CONTAINERS]
+
+    @fact(
+        "!variables.complete || variables.emulator_at < 0 ? []"
+        " : variables.init_names.filter(n, !(n in variables.may_lead) && (variables.init_names.indexOf(n) <"
+        " (variables.redirect_at > variables.emulator_at ? variables.redirect_at : variables.emulator_at)))"
+        " + (variables.redirect_waits && variables.redirect_at < variables.emulator_at"
+        f" ? [{text(names.REDIRECT_CONTAINER)}] : [])"
+    )
+    def ahead(self) -> list[str]:
+        """The init containers that stand before ours and should not; in the classic form the pod's own ones do."""
+        if not self.complete or self.emulator_at < 0:
+            return []
+        last = max(self.emulator_at, self.redirect_at)
+        found = [name for name in self.init_names[:last] if name not in self.may_lead]
+        waits_for_ever = self.redirect_waits and self.redirect_at < self.emulator_at
+        return found + [names.REDIRECT_CONTAINER] * waits_for_ever
+
+    @fact("variables.ahead.size() > 0")
+    def overtaken(self) -> bool:
+        """Does one stand there?"""
+        return self.ahead != []
 
     @fact(
         f"namespaceObject.metadata.?annotations[?{text(names.ANNOTATION_ALLOWED_ROLES)}].orValue({param('allowedRoles')})"

@@ -89,6 +89,21 @@ class AddVariables:
 
 
 @dataclass(frozen=True)
+class ReplaceVariables:
+    """Replace the emulator's variables that are keys of the fact `values` and say something else than it."""
+
+    values: str
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class MoveFirst:
+    """Move our init containers to the head of the list, the emulator first."""
+
+    when: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EnsureVariables:
     """Make the `env` of the containers that `steps` add to, where there is none."""
 

@@ -47,6 +47,8 @@ CHOICES = {
     "imdsVersion": names.IMDS_VERSIONS,
     "mesh": ("none", *MESH_ANNOTATIONS),
     "useFipsEndpoint": BOOLEANS,
+    "useDualStackEndpoint": BOOLEANS,
+    "allowInsecureEndpoint": BOOLEANS,
     "appRegion": BOOLEANS,
     "allowedRolesMode": ("off", "audit", "enforce"),
 }

@@ -1,11 +1,13 @@
 """The injection as a JSON patch: reads the steps of `injection` for one pod.
 
-Goes in: `Facts` of the pod. Comes out: operations of RFC 6902, `add` only; all else of the pod stays as it came.
+Goes in: `Facts` of the pod. Comes out: operations of RFC 6902. `add`; on a pod that is injected already also `replace`
+of the emulator's own variables and `move` of our own containers. All else of the pod stays as it came.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from emulator.injection.facts import env_names
@@ -17,9 +19,11 @@ from emulator.injection.nodes import (
     EnsureVariables,
     Fact,
     Joined,
+    MoveFirst,
     Number,
     Param,
     Part,
+    ReplaceVariables,
     When,
 )
 from emulator.injection.recognition import OUR_CONTAINERS
@@ -31,7 +35,7 @@ if TYPE_CHECKING:
     from emulator.injection.facts import Facts
 
 Operation = dict[str, Any]
-Step = Add | AddNames | AddVariables | Ensure | EnsureVariables
+Step = Add | AddNames | AddVariables | Ensure | EnsureVariables | MoveFirst | ReplaceVariables
 
 
 def operations(facts: Facts) -> list[Operation]:
@@ -51,18 +55,30 @@ def parts(pointer: str) -> list[str]:
 
 
 def apply(pod: dict[str, Any], patch: list[Operation]) -> None:
-    """Carry out `add` operations on a pod in place, as an API server does (RFC 6902 section 4.1)."""
+    """Carry out `add`, `replace` and `move` on a pod in place, as an API server does (RFC 6902 section 4)."""
     for operation in patch:
-        *parents, last = parts(operation["path"])
-        target: Any = pod
-        for part in parents:
-            target = target[int(part) if isinstance(target, list) else part]
+        json = operation.get("value")
+        if operation["op"] == "move":
+            target, last = _find(pod, operation["from"])
+            json = target.pop(int(last) if isinstance(target, list) else last)
+        target, last = _find(pod, operation["path"])
         if not isinstance(target, list):
-            target[last] = operation["value"]
+            target[last] = json
+        elif operation["op"] == "replace":
+            target[int(last)] = json
         elif last == "-":
-            target.append(operation["value"])
+            target.append(json)
         else:
-            target.insert(int(last), operation["value"])
+            target.insert(int(last), json)
+
+
+def _find(pod: dict[str, Any], pointer: str) -> tuple[Any, str]:
+    """Return the map or list that a pointer's last token is a key or an index of, and that token."""
+    *parents, last = parts(pointer)
+    target: Any = pod
+    for part in parents:
+        target = target[int(part) if isinstance(target, list) else part]
+    return target, last
 
 
 def value(node: Any, facts: Facts) -> Any:  # noqa: ANN401, PLR0911 - a tree of nodes; a return for each kind
@@ -109,31 +125,52 @@ def _texts(step: Step, facts: Facts) -> Iterator[str]:
 
 
 def _part(name: str, facts: Facts) -> str:
-    """Return a part as JSON, which is made once for an installation and those facts that the part asks for."""
-    key = (name, *(getattr(facts, asked) for asked in _ASKED[name]))
+    """Return a part as JSON, all but the pod's own words made once for an installation and each form of the part."""
+    key = (name, *(getattr(facts, asked) for asked in _CONDITIONS[name]))
     made = _made.get(key)
     if made is None or made[0] is not facts.parameters:
-        made = _made[key] = (facts.parameters, _json(value(PARTS[name], facts)))
-    return made[1]
+        pieces = _WORD.split(_json(value(_WITH_WORDS[name], facts)))
+        made = _made[key] = (facts.parameters, pieces)
+    pieces = made[1]
+    if len(pieces) == 1:
+        return pieces[0]
+    # Every other piece is the name of a fact.
+    return "".join(_json(getattr(facts, piece)) if at % 2 else piece for at, piece in enumerate(pieces))
 
 
-def _facts_in(node: Any) -> set[str]:  # noqa: ANN401 - a tree of nodes
+def _conditions_in(node: Any) -> set[str]:  # noqa: ANN401 - a tree of nodes
+    """Return the facts that decide what a tree has in it."""
     match node:
         case dict():
-            return set().union(*map(_facts_in, node.values()))
+            return set().union(*map(_conditions_in, node.values()))
         case list():
-            return set().union(*map(_facts_in, node))
+            return set().union(*map(_conditions_in, node))
         case When(condition=condition, then=then):
-            return _facts_in(condition) | _facts_in(then)
-        case Fact(name=name):
-            return {name}
+            return ({condition.name} if isinstance(condition, Fact) else set()) | _conditions_in(then)
         case _:
             return set()
 
 
+def _with_words(node: Any) -> Any:  # noqa: ANN401 - a tree of nodes
+    """Return the tree with a mark for each fact that is a value of it."""
+    match node:
+        case dict():
+            return {key: _with_words(item) for key, item in node.items()}
+        case list():
+            return [_with_words(item) for item in node]
+        case When(condition=condition, then=then):
+            return When(condition, _with_words(then))
+        case Fact(name=name):
+            return f"\0{name}\0"
+        case _:
+            return node
+
+
 _json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
-_ASKED = {name: sorted(_facts_in(part)) for name, part in PARTS.items()}
-_made: dict[tuple[Any, ...], tuple[Mapping[str, str], str]] = {}
+_CONDITIONS = {name: sorted(_conditions_in(part)) for name, part in PARTS.items()}
+_WITH_WORDS = {name: _with_words(part) for name, part in PARTS.items()}
+_WORD = re.compile(r'"\\u0000(\w+)\\u0000"')  # the mark as JSON
+_made: dict[tuple[Any, ...], tuple[Mapping[str, str], list[str]]] = {}
 
 
 def _ensure(step: Ensure, facts: Facts) -> Iterator[Operation]:
@@ -165,6 +202,25 @@ def _variables(step: AddVariables, facts: Facts) -> Iterator[Operation]:
                 yield _add(f"{path}/env/-", {"name": name, "value": value(node, facts)})
 
 
+def _replace_variables(step: ReplaceVariables, facts: Facts) -> Iterator[Operation]:
+    if _holds(step.when, facts):
+        asked = getattr(facts, step.values)
+        for index, entry in enumerate(facts.our_emulator["env"]):
+            if entry["name"] in facts.unfollowed:
+                variable = {"name": entry["name"], "value": asked[entry["name"]]}
+                yield {"op": "replace", "path": f"{facts.emulator_path}/env/{index}", "value": variable}
+
+
+def _move_first(step: MoveFirst, facts: Facts) -> Iterator[Operation]:
+    if _holds(step.when, facts):
+        order = list(facts.init_names)
+        for name in OUR_CONTAINERS:
+            if name in order:
+                index = order.index(name)
+                order.insert(0, order.pop(index))
+                yield {"op": "move", "from": f"/spec/initContainers/{index}", "path": "/spec/initContainers/0"}
+
+
 def _containers(facts: Facts) -> Iterator[tuple[str, dict[str, Any]]]:
     for field, containers in (("initContainers", facts.init_containers), ("containers", facts.main_containers)):
         for index, container in enumerate(containers):
@@ -182,4 +238,6 @@ _STEP: dict[type, Any] = {
     AddNames: _names,
     EnsureVariables: _ensure_variables,
     AddVariables: _variables,
+    ReplaceVariables: _replace_variables,
+    MoveFirst: _move_first,
 }

@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from emulator import names
 from emulator.arn import ROLE_ARN_PATTERN
-from emulator.injection.cel_text import annotation, text, texts
+from emulator.injection.cel_text import annotation, text, texts, trimmed
 from emulator.injection.json_values import at, maps
 from emulator.injection.recognition import (
-    IS_EMULATOR,
-    IS_REDIRECT,
-    IS_TOKEN_VOLUME,
+    EMULATOR_FAULT,
+    EMULATOR_VARIABLES,
+    IS_FORMER,
     OUR_CONTAINERS,
-    is_emulator,
-    is_redirect,
-    is_token_volume,
+    OUR_VOLUMES,
+    REDIRECT_FAULT,
+    REDIRECT_VARIABLES,
+    emulator_faults,
+    is_former,
+    redirect_faults,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +76,7 @@ class Pod:
         """The pod's annotations."""
         return self.metadata.get("annotations") or {}
 
-    @fact(rf"{annotation(names.ANNOTATION_ROLE_ARN)}.find(r'(?s)[^ \t\r\n](?:.*[^ \t\r\n])?')")
+    @fact(trimmed(annotation(names.ANNOTATION_ROLE_ARN)))
     def role_arn(self) -> str:
         """The role's ARN without the white space that YAML block text leaves around it."""
         return (self.annotations.get(names.ANNOTATION_ROLE_ARN) or "").strip(" \t\r\n")
@@ -153,27 +156,80 @@ class Pod:
         terms = [maps(term, "matchExpressions") for term in self.node_terms]
         return "spec.affinity.nodeAffinity" if terms and all(any(map(_is_windows, term)) for term in terms) else ""
 
-    @fact(
-        f"(variables.init_containers.exists(c, {IS_EMULATOR}\n && c.?restartPolicy.orValue('') == 'Always')"
-        f"\n || variables.main_containers.exists(c, {IS_EMULATOR}))"
-        f"\n && variables.containers.exists_one(c, c.name == {text(names.EMULATOR_CONTAINER)})"
-        f"\n && variables.volumes.exists(v, {IS_TOKEN_VOLUME})"
-    )
-    def has_emulator(self) -> bool:
-        """Is the emulator there, of whatever image and settings, with its token and its role?"""
-        named = [c for c in self.containers if c.get("name") == names.EMULATOR_CONTAINER]
-        right = [c for c in self.init_containers if is_emulator(c) and c.get("restartPolicy") == "Always"]
-        right += [c for c in self.main_containers if is_emulator(c)]
-        return len(named) == len(right) == 1 and any(is_token_volume(v) for v in self.volumes)
+    @fact("variables.init_containers.map(c, string(c.name))")
+    def init_names(self) -> list[str]:
+        """The names of the init containers."""
+        return [str(c.get("name")) for c in self.init_containers]
+
+    @fact(f"variables.containers.filter(c, c.name == {text(names.EMULATOR_CONTAINER)})")
+    def emulators(self) -> list[Object]:
+        """The containers that are named as the emulator's."""
+        return [c for c in self.containers if c.get("name") == names.EMULATOR_CONTAINER]
+
+    @fact(f"variables.containers.filter(c, c.name == {text(names.REDIRECT_CONTAINER)})")
+    def redirects(self) -> list[Object]:
+        """The containers that are named as the redirect's."""
+        return [c for c in self.containers if c.get("name") == names.REDIRECT_CONTAINER]
+
+    @fact(f"variables.volumes.filter(v, v.name in {texts(OUR_VOLUMES)}).map(v, string(v.name))")
+    def our_volumes(self) -> list[str]:
+        """The volumes that are named as ours."""
+        return [str(v["name"]) for v in self.volumes if v.get("name") in OUR_VOLUMES]
+
+    @fact(f"variables.init_names.indexOf({text(names.EMULATOR_CONTAINER)})")
+    def emulator_at(self) -> int:
+        """The emulator's place among the init containers, -1 if it is not one of them."""
+        return _index(self.init_names, names.EMULATOR_CONTAINER)
+
+    @fact(f"variables.init_names.indexOf({text(names.REDIRECT_CONTAINER)})")
+    def redirect_at(self) -> int:
+        """Likewise the redirect's."""
+        return _index(self.init_names, names.REDIRECT_CONTAINER)
+
+    # These, down to `redirect_fault`, are asked for only where there is one container of the name.
+    @fact("variables.emulators[0]")
+    def our_emulator(self) -> Object:
+        """The emulator's container."""
+        return self.emulators[0]
 
     @fact(
-        f"variables.init_containers.exists(c, {IS_REDIRECT})"
-        f"\n && variables.containers.exists_one(c, c.name == {text(names.REDIRECT_CONTAINER)})"
+        "variables.emulator_at >= 0 ? '/spec/initContainers/' + string(variables.emulator_at)"
+        " : '/spec/containers/' + string(variables.main_containers.map(c, string(c.name))"
+        f".indexOf({text(names.EMULATOR_CONTAINER)}))"
     )
-    def has_redirect(self) -> bool:
-        """Is the init container there, of whatever image and settings?"""
-        named = [c for c in self.containers if c.get("name") == names.REDIRECT_CONTAINER]
-        return len(named) == 1 and named[0] in self.init_containers and is_redirect(named[0])
+    def emulator_path(self) -> str:
+        """Its JSON pointer (RFC 6901)."""
+        if self.emulator_at >= 0:
+            return f"/spec/initContainers/{self.emulator_at}"
+        return f"/spec/containers/{self.main_containers.index(self.our_emulator)}"
+
+    VARIABLES.update(EMULATOR_VARIABLES)
+
+    @fact(IS_FORMER)
+    def former(self) -> bool:
+        """Is its role the annotation's, as 0.1.0 had it?"""
+        return is_former(self.our_emulator)
+
+    @fact(EMULATOR_FAULT)
+    def emulator_fault(self) -> str:
+        """What in the emulator's container is not as injected."""
+        return next(emulator_faults(self.our_emulator, is_sidecar=self.emulator_at >= 0), "")
+
+    @fact("variables.redirects[0]")
+    def our_redirect(self) -> Object:
+        """The redirect's container."""
+        return self.redirects[0]
+
+    VARIABLES.update(REDIRECT_VARIABLES)
+
+    @fact(REDIRECT_FAULT)
+    def redirect_fault(self) -> str:
+        """What in the redirect's container is not as injected."""
+        return next(redirect_faults(self.our_redirect, self.our_emulator, is_sidecar=self.emulator_at >= 0), "")
+
+
+def _index(texts_: list[str], wanted: str) -> int:
+    return texts_.index(wanted) if wanted in texts_ else -1
 
 
 def _is_windows(expression: Object) -> bool:

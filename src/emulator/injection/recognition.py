@@ -1,68 +1,262 @@
-"""How the containers and the volume of an injection are known again, in Python and, beside it, in CEL.
+"""How the containers and volumes of an injection are recognised, in Python and, beside it, in CEL.
 
-Goes in: a container, a volume.
-Comes out: whether it is what is injected, of whatever version and settings; other webhooks may since have
-changed its image or added to it. Nobody gains by feigning it: who may create pods may have one do the same.
+What has our names must be what is injected, or the pod is refused and the field named. Of any image, resources, probes
+and settings of an installation: other webhooks may have changed those, and the pod may come from another installation.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 from emulator import names
-from emulator.injection.cel_text import text, texts
+from emulator.injection.cel_text import param, text, texts
 from emulator.injection.json_values import at, maps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Object = dict[str, Any]
 
 EMULATOR_ARGS = ["serve"]
 REDIRECT_ARGS = ["redirect"]
+REDIRECT_WAITS_ARGS = [*REDIRECT_ARGS, "--wait"]
+REDIRECT_CAPABILITIES = ["NET_ADMIN", "NET_RAW"]
 OUR_CONTAINERS = (names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER)
 OUR_VOLUMES = (names.TOKEN_VOLUME, names.EMPTY_VOLUME)
-ROLE_ARN_FIELD = f"metadata.annotations['{names.ANNOTATION_ROLE_ARN}']"
+TOKEN_PATH = f"{names.TOKEN_DIRECTORY}/{names.TOKEN_FILE}"
 
-IS_EMULATOR = f"""c.name == {text(names.EMULATOR_CONTAINER)} && !has(c.command)
- && c.?args.orValue([]) == {texts(EMULATOR_ARGS)}
- && c.?env.orValue([]).exists(e, e.name == {text(names.ENV_ROLE_ARN)}
-    && e.?valueFrom.?fieldRef.?fieldPath.orValue('') == {text(ROLE_ARN_FIELD)})
- && c.?volumeMounts.orValue([]).exists(m, m.name == {text(names.TOKEN_VOLUME)}
-    && m.mountPath == {text(names.TOKEN_DIRECTORY)})"""
+# In pods injected by 0.1.0 the role is the annotation's, read by the downward API at each start of the container.
+FORMER_ROLE_FIELD = f"metadata.annotations['{names.ANNOTATION_ROLE_ARN}']"
 
-IS_REDIRECT = f"""c.name == {text(names.REDIRECT_CONTAINER)} && !has(c.command)
- && c.?args.orValue([]) == {texts(REDIRECT_ARGS)}
- && c.?securityContext.?capabilities.?add.orValue([]).exists(a, a == 'NET_ADMIN')"""
+# Another webhook may add variables to our containers, but none that our programs would read.
+OWN_PREFIX = "IMDS_EMULATOR_"
+ALWAYS_THERE = (
+    names.ENV_OWN_ROLE_ARN,
+    names.ENV_OWN_TOKEN_FILE,
+    names.ENV_OWN_REGION,
+    names.ENV_IMDS_VERSION,
+    names.ENV_OWN_SESSION_NAME,
+    names.ENV_SESSION_POLICIES,
+)
+KNOWN = (
+    *ALWAYS_THERE,
+    names.ENV_OWN_STS_ENDPOINT,
+    names.ENV_OWN_USE_FIPS,
+    names.ENV_OWN_USE_DUALSTACK,
+    names.ENV_OWN_CA_BUNDLE,
+    names.ENV_OWN_HTTPS_PROXY,
+    names.ENV_OWN_NO_PROXY,
+    names.ENV_ALLOW_INSECURE_ENDPOINT,
+    names.ENV_PORT,
+    names.ENV_HEALTH_PORT,
+    names.ENV_DURATION_SECONDS,
+    names.ENV_STARTUP_SECONDS,
+    names.ENV_SERVE_AFTER_SIGTERM_SECONDS,
+    names.ENV_END_WITH_APP_SECONDS,
+    names.ENV_POD_REGION,
+    names.ENV_POD_IMDS_VERSION,
+)
 
+
+def _odd(env: str) -> str:
+    """Return CEL for the names in a list of variables that are there twice, or ours and unknown."""
+    return (
+        f"{env}.filter(e, !{env}.exists_one(f, f.name == e.name)"
+        f" || (e.name.startsWith({text(OWN_PREFIX)}) && !(e.name in {texts(KNOWN)}))).map(e, string(e.name))"
+    )
+
+
+def _value(env: str, name: str) -> str:
+    return f"{env}.filter(e, e.name == {text(name)}).map(e, e.?value.orValue(''))"
+
+
+# CEL over `variables.our_emulator` and `variables.our_redirect`, which are asked for only where there is one of each.
+EMULATOR_VARIABLES = {
+    "emulator_env": "variables.our_emulator.?env.orValue([])",
+    "emulator_odd": _odd("variables.emulator_env"),
+}
+REDIRECT_VARIABLES = {
+    "redirect_env": "variables.our_redirect.?env.orValue([])",
+    "redirect_odd": _odd("variables.redirect_env"),
+}
+IS_FORMER = (
+    f"!variables.emulator_env.exists(e, e.name == {text(names.ENV_OWN_ROLE_ARN)})"
+    f" && variables.emulator_env.exists(e, e.name == {text(names.ENV_ROLE_ARN)}"
+    f" && e.?valueFrom.?fieldRef.?fieldPath.orValue('') == {text(FORMER_ROLE_FIELD)})"
+)
+_TOKEN_VARIABLE = f"(variables.former ? {text(names.ENV_TOKEN_FILE)} : {text(names.ENV_OWN_TOKEN_FILE)})"
+_MISSING = f"{texts(ALWAYS_THERE)}.filter(n, !variables.former && !variables.emulator_env.exists(e, e.name == n))"
+_MOUNTS = "variables.our_emulator.?volumeMounts.orValue([])"
+
+
+def _chain(*rows: tuple[str, str]) -> str:
+    """Return CEL for the text of the first row whose condition holds, '' if there is none."""
+    return "\n".join(f"{condition} ? {found} :" for condition, found in rows) + " ''"
+
+
+def _security_rows(container: str, uid: int, added: str) -> list[tuple[str, str]]:
+    context = f"{container}.?securityContext"
+    return [
+        (f"{context}.?runAsUser.orValue(-1) != {uid}", "'.securityContext.runAsUser'"),
+        (f"{context}.?privileged.orValue(false)", "'.securityContext.privileged'"),
+        (f"{context}.?allowPrivilegeEscalation.orValue(true)", "'.securityContext.allowPrivilegeEscalation'"),
+        (
+            (
+                f"{context}.?capabilities.?add.orValue([]) != {added}"
+                f" || !('ALL' in {context}.?capabilities.?drop.orValue([]))"
+            ),
+            "'.securityContext.capabilities'",
+        ),
+    ]
+
+
+EMULATOR_FAULT = _chain(
+    (
+        "variables.emulator_at >= 0 && variables.our_emulator.?restartPolicy.orValue('') != 'Always'",
+        "'.restartPolicy'",
+    ),
+    ("has(variables.our_emulator.command)", "'.command'"),
+    (f"variables.our_emulator.?args.orValue([]) != {texts(EMULATOR_ARGS)}", "'.args'"),
+    ("has(variables.our_emulator.envFrom)", "'.envFrom'"),
+    ("variables.emulator_odd.size() > 0", "'.env[' + variables.emulator_odd[0] + ']'"),
+    (f"{_MISSING}.size() > 0", f"'.env[' + {_MISSING}[0] + ']'"),
+    (
+        f"!variables.emulator_env.exists(e, e.name == {_TOKEN_VARIABLE} && e.?value.orValue('') == {text(TOKEN_PATH)})",
+        f"'.env[' + {_TOKEN_VARIABLE} + ']'",
+    ),
+    (
+        (
+            f"!{_MOUNTS}.exists_one(m, m.?mountPath.orValue('').startsWith({text(names.TOKEN_DIRECTORY)}))"
+            f" || !{_MOUNTS}.exists(m, m.name == {text(names.TOKEN_VOLUME)}"
+            f" && m.?mountPath.orValue('') == {text(names.TOKEN_DIRECTORY)}"
+            " && m.?subPath.orValue('') == '' && m.?subPathExpr.orValue('') == '')"
+        ),
+        "'.volumeMounts'",
+    ),
+    *_security_rows("variables.our_emulator", names.EMULATOR_UID, "[]"),
+)
+
+REDIRECT_FAULT = _chain(
+    ("has(variables.our_redirect.command)", "'.command'"),
+    (
+        (
+            f"!(variables.our_redirect.?args.orValue([]) == {texts(REDIRECT_ARGS)}"
+            " || (variables.emulator_at >= 0"
+            f" && variables.our_redirect.?args.orValue([]) == {texts(REDIRECT_WAITS_ARGS)}))"
+        ),
+        "'.args'",
+    ),
+    ("has(variables.our_redirect.envFrom)", "'.envFrom'"),
+    ("variables.redirect_odd.size() > 0", "'.env[' + variables.redirect_odd[0] + ']'"),
+    (
+        f"{_value('variables.redirect_env', names.ENV_PORT)} != {_value('variables.emulator_env', names.ENV_PORT)}",
+        f"'.env[{names.ENV_PORT}]'",
+    ),
+    *_security_rows("variables.our_redirect", 0, texts(REDIRECT_CAPABILITIES)),
+)
+
+_SOURCES = "v.?projected.?sources.orValue([])"
 IS_TOKEN_VOLUME = f"""v.name == {text(names.TOKEN_VOLUME)}
- && v.?projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken))"""
+ && {_SOURCES}.all(s, has(s.serviceAccountToken) || has(s.configMap))
+ && {_SOURCES}.exists_one(s, has(s.serviceAccountToken))
+ && {_SOURCES}.exists(s, s.?serviceAccountToken.?audience.orValue('') == {param("tokenAudience")}
+    && s.?serviceAccountToken.?path.orValue('') == {text(names.TOKEN_FILE)})"""
+IS_EMPTY_VOLUME = f"""v.name == {text(names.EMPTY_VOLUME)} && has(v.downwardAPI)
+ && v.?downwardAPI.?items.orValue([]).size() == 0"""
 
 
-def is_emulator(container: Object) -> bool:
-    """Tell whether a container serves the role of the annotation by the token that we mount."""
-    if not _runs(container, names.EMULATOR_CONTAINER, EMULATOR_ARGS):
-        return False
-    has_role = any(
-        entry.get("name") == names.ENV_ROLE_ARN and at(entry, "valueFrom", "fieldRef", "fieldPath") == ROLE_ARN_FIELD
-        for entry in maps(container, "env")
+def emulator_faults(container: Object, *, is_sidecar: bool) -> Iterator[str]:
+    """Yield each field of the emulator's container that is not as injected; `is_sidecar`: it is an init container."""
+    if is_sidecar and container.get("restartPolicy") != "Always":
+        yield ".restartPolicy"
+    yield from _program_faults(container, (EMULATOR_ARGS,))
+    variables = {entry.get("name"): entry.get("value") for entry in maps(container, "env")}
+    former = is_former(container)
+    yield from (f".env[{name}]" for name in ALWAYS_THERE if not former and name not in variables)
+    token = names.ENV_TOKEN_FILE if former else names.ENV_OWN_TOKEN_FILE
+    if variables.get(token) != TOKEN_PATH:
+        yield f".env[{token}]"
+    mounts = [m for m in maps(container, "volumeMounts") if _text(m, "mountPath").startswith(names.TOKEN_DIRECTORY)]
+    if len(mounts) != 1 or not _is_token_mount(mounts[0]):
+        yield ".volumeMounts"
+    yield from _security_faults(container, names.EMULATOR_UID, [])
+
+
+def redirect_faults(container: Object, emulator: Object, *, is_sidecar: bool) -> Iterator[str]:
+    """Yield each field of the redirect's container that is not as injected; `is_sidecar`: of the emulator."""
+    yield from _program_faults(container, (REDIRECT_ARGS, REDIRECT_WAITS_ARGS) if is_sidecar else (REDIRECT_ARGS,))
+    if _values(container, names.ENV_PORT) != _values(emulator, names.ENV_PORT):
+        yield f".env[{names.ENV_PORT}]"
+    yield from _security_faults(container, 0, REDIRECT_CAPABILITIES)
+
+
+def is_former(container: Object) -> bool:
+    """Tell whether an emulator's role is the annotation's, as 0.1.0 had it."""
+    entries = maps(container, "env")
+    return not any(entry.get("name") == names.ENV_OWN_ROLE_ARN for entry in entries) and any(
+        entry.get("name") == names.ENV_ROLE_ARN and at(entry, "valueFrom", "fieldRef", "fieldPath") == FORMER_ROLE_FIELD
+        for entry in entries
     )
-    has_token = any(
-        mount.get("name") == names.TOKEN_VOLUME and mount.get("mountPath") == names.TOKEN_DIRECTORY
-        for mount in maps(container, "volumeMounts")
-    )
-    return has_role and has_token
 
 
-def is_redirect(container: Object) -> bool:
-    """Tell whether a container may redirect, and does."""
-    added = at(container, "securityContext", "capabilities", "add")
-    may = isinstance(added, list) and "NET_ADMIN" in added
-    return _runs(container, names.REDIRECT_CONTAINER, REDIRECT_ARGS) and may
-
-
-def is_token_volume(volume: Object) -> bool:
-    """Tell whether a volume is one of a projected service account token."""
+def is_token_volume(volume: Object, audience: str) -> bool:
+    """Tell whether a volume has the one token that we project, and nothing else but a ConfigMap."""
     sources = maps(volume, "projected", "sources")
-    return volume.get("name") == names.TOKEN_VOLUME and any(source.get("serviceAccountToken") for source in sources)
+    tokens = [source["serviceAccountToken"] for source in sources if source.get("serviceAccountToken") is not None]
+    return (
+        volume.get("name") == names.TOKEN_VOLUME
+        and all(
+            source.get("serviceAccountToken") is not None or source.get("configMap") is not None for source in sources
+        )
+        and [(at(token, "audience"), at(token, "path")) for token in tokens] == [(audience, names.TOKEN_FILE)]
+    )
 
 
-def _runs(container: Object, name: str, args: list[str]) -> bool:
-    return container.get("name") == name and not container.get("command") and container.get("args") == args
+def is_empty_volume(volume: Object) -> bool:
+    """Tell whether a volume is the empty one that keeps the API token out."""
+    return (
+        volume.get("name") == names.EMPTY_VOLUME
+        and volume.get("downwardAPI") is not None
+        and not maps(volume, "downwardAPI", "items")
+    )
+
+
+def _program_faults(container: Object, args: tuple[list[str], ...]) -> Iterator[str]:
+    if container.get("command"):
+        yield ".command"
+    if container.get("args") not in args:
+        yield ".args"
+    if container.get("envFrom"):
+        yield ".envFrom"
+    counts = Counter(entry.get("name") or "" for entry in maps(container, "env"))
+    for name, count in counts.items():
+        if count > 1 or (name.startswith(OWN_PREFIX) and name not in KNOWN):
+            yield f".env[{name}]"
+
+
+def _security_faults(container: Object, uid: int, added: list[str]) -> Iterator[str]:
+    context = at(container, "securityContext")
+    if at(context, "runAsUser") != uid:
+        yield ".securityContext.runAsUser"
+    if at(context, "privileged"):
+        yield ".securityContext.privileged"
+    if at(context, "allowPrivilegeEscalation") is not False:
+        yield ".securityContext.allowPrivilegeEscalation"
+    dropped = at(context, "capabilities", "drop")
+    if (at(context, "capabilities", "add") or []) != added or not isinstance(dropped, list) or "ALL" not in dropped:
+        yield ".securityContext.capabilities"
+
+
+def _is_token_mount(mount: Object) -> bool:
+    is_whole = not mount.get("subPath") and not mount.get("subPathExpr")
+    return mount.get("name") == names.TOKEN_VOLUME and mount.get("mountPath") == names.TOKEN_DIRECTORY and is_whole
+
+
+def _values(container: Object, name: str) -> list[Any]:
+    return [entry.get("value") or "" for entry in maps(container, "env") if entry.get("name") == name]
+
+
+def _text(value: Object, key: str) -> str:
+    found = value.get(key)
+    return found if isinstance(found, str) else ""

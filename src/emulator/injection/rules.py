@@ -7,29 +7,35 @@ A row asks its question twice, in CEL for an admission policy and in Python; the
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.arn import ROLE_ARN_FORM
+from emulator.arn import POLICY_ARN_PATTERN, ROLE_ARN_FORM
+from emulator.injection import reserved
 from emulator.injection.advice import WARNINGS
 from emulator.injection.cel_text import param, text, texts
 from emulator.injection.facts import endpoints, points_to
 from emulator.injection.json_values import maps
-from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
 from emulator.injection.rule import Rule, containers_where, listed, not_allowed, only, path
 from emulator.partitions import FIPS_REGIONS, PARTITIONS
+from emulator.settings import SESSION_POLICIES_LIMIT
 
 if TYPE_CHECKING:
     from emulator.injection.facts import Facts
     from emulator.injection.pod import Object
 
 
-def _taken_containers(facts: Facts) -> str:
-    return "" if facts.complete else listed(c["name"] for c in facts.containers if c.get("name") in OUR_CONTAINERS)
+# As `settings` has it. Source: STS API Reference, AssumeRoleWithWebIdentity, RoleSessionName.
+SESSION_NAME_PATTERN = r"^[A-Za-z0-9_+=,.@-]{2,64}$"
 
 
-def _taken_volumes(facts: Facts) -> str:
-    return "" if facts.complete else listed(v["name"] for v in facts.volumes if v.get("name") in OUR_VOLUMES)
+def _is_session_policy(arn: str, partition: str) -> bool:
+    return re.fullmatch(POLICY_ARN_PATTERN, arn) is not None and partition in ("", arn.split(":")[1])
+
+
+def _more_than(limit: int, count: int) -> str:
+    return str(count) if count > limit else ""
 
 
 def _port_users(facts: Facts) -> str:
@@ -139,20 +145,29 @@ REFUSALS = (
         f" set {path(names.ANNOTATION_REGION)}",
     ),
     Rule(
-        "container-taken",
-        "variables.complete ? ''"
-        f" : variables.containers.filter(c, c.name in {texts(OUR_CONTAINERS)}).map(c, string(c.name)).join(', ')",
-        _taken_containers,
-        "a container of spec.initContainers or spec.containers has the name $found, which is reserved for what is"
-        " injected, and the pod is not injected in full: rename the container, or remove all that is named so",
+        "session-name",
+        f"variables.session_name == '' || variables.session_name.matches({text(SESSION_NAME_PATTERN)})"
+        " ? '' : variables.session_name",
+        lambda facts: "" if re.fullmatch(SESSION_NAME_PATTERN, facts.session_name or "--") else facts.session_name,
+        f"{path(names.ANNOTATION_SESSION_NAME)} is $found: give 2 to 64 characters of A-Z a-z 0-9 _ + = , . @ -,"
+        " or remove it",
     ),
     Rule(
-        "volume-taken",
-        "variables.complete ? ''"
-        f" : variables.volumes.filter(v, v.name in {texts(OUR_VOLUMES)}).map(v, string(v.name)).join(', ')",
-        _taken_volumes,
-        "a volume of spec.volumes has the name $found, which is reserved for what is injected: rename the volume",
+        "session-policies",
+        f"variables.session_policies.filter(p, !p.matches({text(POLICY_ARN_PATTERN)})"
+        " || (variables.partition != '' && p.split(':')[1] != variables.partition)).join(', ')",
+        lambda facts: listed(arn for arn in facts.session_policies if not _is_session_policy(arn, facts.partition)),
+        f"{path(names.ANNOTATION_SESSION_POLICIES)} names $found: give ARNs of managed policies of the role's"
+        " partition ($partition), arn:PARTITION:iam::ACCOUNT:policy/[PATH/]NAME, separated by commas",
     ),
+    Rule(
+        "session-policies-many",
+        f"variables.session_policies.size() > {SESSION_POLICIES_LIMIT}"
+        " ? string(variables.session_policies.size()) : ''",
+        lambda facts: _more_than(SESSION_POLICIES_LIMIT, len(facts.session_policies)),
+        f"{path(names.ANNOTATION_SESSION_POLICIES)} has $found ARNs: give at most {SESSION_POLICIES_LIMIT}",
+    ),
+    *reserved.REFUSALS,
     Rule(
         "port-taken",
         "variables.others.filter(c, c.?ports.orValue([]).exists(p, p.?protocol.orValue('TCP') == 'TCP' &&"
@@ -171,14 +186,7 @@ REFUSALS = (
     ),
 )
 
-# For the policy that looks at pods as they are stored. At a webhook pods are not injected yet.
-GUARD = Rule(
-    "not-injected",
-    "variables.protected ? '' : 'nothing'",
-    lambda facts: "" if facts.protected else "nothing",
-    "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating policy"
-    f" is installed and covers this namespace, or remove the label {names.LABEL_ENABLED}",
-)
+GUARDS = reserved.GUARDS
 
 # For a pod whose label has another value, which is not injected.
 LABEL_VALUE = Rule(
@@ -190,4 +198,4 @@ LABEL_VALUE = Rule(
 )
 
 
-ALL = (*REFUSALS, GUARD, *WARNINGS, LABEL_VALUE)
+ALL = (*REFUSALS, *GUARDS, *WARNINGS, LABEL_VALUE)

@@ -2,7 +2,7 @@
 
 Goes in: nothing. Comes out: `PARAMETERS`, the settings of an installation, and `STEPS`, additions in the order in
 which they are made. A step's `when` names facts that must all hold; a value is a tree of dict, list and constants
-with the nodes below as leaves. No text of a pod's owner is in it: that travels by the downward API.
+with the nodes below as leaves. What a pod's owner wrote is in it as values alone, never as text to be rendered.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from emulator.injection.nodes import (
     EnsureVariables,
     Fact,
     Joined,
+    MoveFirst,
     Number,
     Param,
     Part,
+    ReplaceVariables,
     When,
 )
 from emulator.injection.pod import DEFAULT_CONTAINER, MESH_ANNOTATIONS
-from emulator.injection.recognition import EMULATOR_ARGS, REDIRECT_ARGS
+from emulator.injection.recognition import EMULATOR_ARGS, REDIRECT_ARGS, REDIRECT_CAPABILITIES, TOKEN_PATH
 
 # Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
 PARAMETERS = {
@@ -37,12 +39,15 @@ PARAMETERS = {
     "redirectMode": "iptables or env, for pods without the annotation imds-emulator/redirect",
     "redirectAllowed": "modes that a pod may have, by commas",
     "mesh": "none, istio or linkerd: the mesh whose annotation keeps the health port out of it",
+    "meshContainers": "init containers that may stand before ours, by commas",
     "imdsVersion": "v1, v1-and-v2 or v2, for pods without the annotation imds-emulator/imds-version",
     "port": "credential port, on the pod's loopback",
     "healthPort": "port of probes and metrics",
     "region": "region of the STS endpoint, for pods without the annotation imds-emulator/region; may be empty",
     "stsEndpoint": "URL in place of the regional STS endpoint; may be empty",
     "useFipsEndpoint": "true or false",
+    "useDualStackEndpoint": "true or false",
+    "allowInsecureEndpoint": "true or false: whether stsEndpoint may be http://",
     "caBundleConfigMap": "ConfigMap in the pod's namespace whose ca.crt is trusted too; may be empty",
     "httpsProxy": "proxy for the calls of STS; may be empty",
     "noProxy": "hosts that need no proxy; may be empty",
@@ -80,11 +85,6 @@ def _optional_variable(name: str, key: str) -> When:
 
 def _field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
-
-
-def _annotation_field(name: str, annotation: str) -> dict[str, Any]:
-    # The value is "" for a pod without the annotation.
-    return _field(name, f"metadata.annotations['{annotation}']")
 
 
 def _resources(container: str) -> dict[str, Any]:
@@ -154,10 +154,15 @@ REDIRECT = {
     "name": names.REDIRECT_CONTAINER,
     "image": Param("redirectImage"),
     "imagePullPolicy": _given("redirectImagePullPolicy"),
-    "args": REDIRECT_ARGS,
-    "env": [_variable(names.ENV_PORT, Param("port"))],
+    # A native sidecar has started before it; it writes its rules, and holds the pod until there are credentials.
+    "args": [*REDIRECT_ARGS, When(Fact("native"), "--wait")],
+    "env": [
+        _variable(names.ENV_PORT, Param("port")),
+        _variable(names.ENV_HEALTH_PORT, Param("healthPort")),
+        _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
+    ],
     "resources": _resources("redirect"),
-    "securityContext": _security_context(0, 0, {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}),
+    "securityContext": _security_context(0, 0, {"drop": ["ALL"], "add": REDIRECT_CAPABILITIES}),
     "terminationMessagePolicy": "FallbackToLogsOnError",
     "volumeMounts": [NO_API_TOKEN],
 }
@@ -169,32 +174,37 @@ EMULATOR = {
     "restartPolicy": When(Fact("native"), "Always"),
     "args": EMULATOR_ARGS,
     "env": [
-        _annotation_field(names.ENV_ROLE_ARN, names.ANNOTATION_ROLE_ARN),
-        _variable(names.ENV_TOKEN_FILE, f"{names.TOKEN_DIRECTORY}/{names.TOKEN_FILE}"),
+        _variable(names.ENV_OWN_ROLE_ARN, Fact("role_arn_value")),
+        _variable(names.ENV_OWN_TOKEN_FILE, TOKEN_PATH),
         _field(names.ENV_POD_NAME, "metadata.name"),
         _field(names.ENV_POD_NAMESPACE, "metadata.namespace"),
-        _optional_variable(names.ENV_REGION, "region"),
-        _annotation_field(names.ENV_POD_REGION, names.ANNOTATION_REGION),
-        _optional_variable(names.ENV_STS_ENDPOINT, "stsEndpoint"),
-        _variable(names.ENV_USE_FIPS, Param("useFipsEndpoint")),
+        _variable(names.ENV_OWN_REGION, Fact("region_value")),
+        _variable(names.ENV_IMDS_VERSION, Fact("imds_version")),
+        _variable(names.ENV_OWN_SESSION_NAME, Fact("session_name")),
+        _variable(names.ENV_SESSION_POLICIES, Fact("session_policies_value")),
+        _optional_variable(names.ENV_OWN_STS_ENDPOINT, "stsEndpoint"),
+        _variable(names.ENV_OWN_USE_FIPS, Param("useFipsEndpoint")),
+        _variable(names.ENV_OWN_USE_DUALSTACK, Param("useDualStackEndpoint")),
+        _variable(names.ENV_ALLOW_INSECURE_ENDPOINT, Param("allowInsecureEndpoint")),
         When(
             Param("caBundleConfigMap"),
-            _variable(names.ENV_CA_BUNDLE, f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"),
+            _variable(names.ENV_OWN_CA_BUNDLE, f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"),
         ),
-        _optional_variable(names.ENV_HTTPS_PROXY, "httpsProxy"),
-        _optional_variable(names.ENV_NO_PROXY, "noProxy"),
+        _optional_variable(names.ENV_OWN_HTTPS_PROXY, "httpsProxy"),
+        _optional_variable(names.ENV_OWN_NO_PROXY, "noProxy"),
         _variable(names.ENV_PORT, Param("port")),
         _variable(names.ENV_HEALTH_PORT, Param("healthPort")),
-        _variable(names.ENV_IMDS_VERSION, Param("imdsVersion")),
-        _annotation_field(names.ENV_POD_IMDS_VERSION, names.ANNOTATION_IMDS_VERSION),
         _variable(names.ENV_DURATION_SECONDS, Param("durationSeconds")),
         _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
         # An ordinary container gets SIGTERM together with the app's; the kubelet ends both at the grace period's end.
         When(Fact("classic"), _variable(names.ENV_SERVE_AFTER_SIGTERM_SECONDS, LONGEST_GRACE_SECONDS)),
         When(Fact("ends_with_app"), _variable(names.ENV_END_WITH_APP_SECONDS, Fact("end_with_app_seconds"))),
     ],
-    "lifecycle": When(Fact("classic"), {"postStart": {"exec": {"command": ["imds-emulator", "hold"]}}}),
-    "startupProbe": _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=names.STARTUP_MARGIN_SECONDS)),
+    "lifecycle": When(Fact("held"), {"postStart": {"exec": {"command": ["imds-emulator", "hold"]}}}),
+    "startupProbe": When(
+        Fact("classic"),
+        _probe(names.STARTUP_PATH, 1, 1, Number("startupSeconds", plus=names.STARTUP_MARGIN_SECONDS)),
+    ),
     "readinessProbe": _probe(names.READY_PATH, 10, 5, 3),
     "livenessProbe": _probe(names.LIVE_PATH, 10, 5, 3),
     "resources": _resources("emulator"),
@@ -226,13 +236,15 @@ STEPS = (
     # put in a container since.
     EnsureVariables(_VARIABLES),
     *_VARIABLES,
+    ReplaceVariables("asked", ("complete",)),
     Ensure("/spec/volumes", ("injectable",)),
     Add("/spec/volumes/-", Part("token_volume"), ("injectable",)),
     Add("/spec/volumes/-", Part("empty_volume"), ("injectable",)),
-    # Native: the emulator at the head, then the redirect before it.
+    # Native: the redirect at the head, then the emulator before it. The kubelet starts what follows a native sidecar at
+    # once, and only the end of an init container costs a turn of its relist: so the two start together.
     Ensure("/spec/initContainers", ("injectable", "native")),
-    Add("/spec/initContainers/0", Part("emulator"), ("injectable", "native")),
     Add("/spec/initContainers/0", Part("redirect"), ("injectable", "native", "iptables")),
+    Add("/spec/initContainers/0", Part("emulator"), ("injectable", "native")),
     # Classic: the pod's own init containers run before there is an emulator to be led to.
     Ensure("/spec/initContainers", ("injectable", "classic", "iptables")),
     Add("/spec/initContainers/-", Part("redirect"), ("injectable", "classic", "iptables")),
@@ -254,4 +266,6 @@ STEPS = (
     Add("/spec/shareProcessNamespace", value=True, when=("injectable", "ends_with_app")),
     Ensure("/spec/imagePullSecrets", ("injectable", "lacks_pull_secrets")),
     AddNames("/spec/imagePullSecrets/-", "pull_secrets", ("injectable",)),
+    # Last, since all other steps name the places that the containers came with.
+    MoveFirst(("overtaken",)),
 )

@@ -59,6 +59,7 @@ def words(parameters: dict[str, str]) -> Object:
         "classic": added(parameters, "classic", "iptables"),
         "classic_job": added(parameters, "classic", "iptables", ownerReferences=[{"kind": "Job"}]),
         "env": added(parameters, "native", "env"),
+        "role_variable": role_variable,
         "endpoint": f"http://127.0.0.1:{parameters['port']}",
         "local_config": {
             "apiVersion": "v1",
@@ -68,12 +69,17 @@ def words(parameters: dict[str, str]) -> Object:
     }
 
 
+def role_variable(containers: str) -> str:
+    """Return the field path, from the pod's template on, of the role in the emulator's variables."""
+    return f"spec.{containers}.[name={names.EMULATOR_CONTAINER}].env.[name={names.ENV_OWN_ROLE_ARN}].value"
+
+
 def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **metadata: Any) -> Object:  # noqa: ANN401
     """Return what the injection adds to a pod's spec: fields, and items of lists.
 
     Two containers stand for any number: what the injection does for a pod of one alone is a matter of seconds.
     """
-    annotations = {names.ANNOTATION_ROLE_ARN: "arn:aws:iam::123456789012:role/app-role"}
+    annotations = {names.ANNOTATION_ROLE_ARN: ""}  # a replacement fills in the role
     own = [{"name": "app"}, {"name": "other"}]
     pod: Object = {"metadata": {"annotations": annotations, **metadata}, "spec": {"containers": own}}
     chosen = {**parameters, "sidecarMode": sidecar_mode, "redirectMode": redirect_mode}
