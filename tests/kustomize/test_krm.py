@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
+from emulator import names
 from tests.kustomize.building import ROOT
 from tests.pods.cases import DIRECTORY, recorded
 from tests.tools import programs
@@ -60,3 +61,29 @@ def test_refuses(app: Path) -> None:
 
     assert (1, "") == (built.returncode, built.stdout)
     assert f"Pod/app: {recorded('host-network')['.refused.txt']}" in built.stderr
+
+
+def test_label_without_template(app: Path) -> None:
+    """A label that is not in a pod template ends the build, with its path (C72)."""
+    spark = {
+        "apiVersion": "sparkoperator.k8s.io/v1beta2",
+        "kind": "SparkApplication",
+        "metadata": {"name": "app"},
+        "spec": {"driver": {"labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}}},
+    }
+    (app / "app.yaml").write_text(yaml.safe_dump(spark))
+    built = build(app)
+
+    assert (1, "") == (built.returncode, built.stdout)
+    assert f"SparkApplication/app: spec.driver.labels: label {names.LABEL_ENABLED} is not in a pod" in built.stderr
+
+
+def test_warns(app: Path) -> None:
+    """A pod that is warned of is built, with the warning among the results that kustomize takes."""
+    (app / "app.yaml").write_text((DIRECTORY / "passing-by.yaml").read_text())
+    built = build(app)
+
+    assert (0, yaml.safe_load(recorded("passing-by")[".injected.yaml"])) == (
+        built.returncode,
+        yaml.safe_load(built.stdout),
+    )

@@ -562,6 +562,16 @@ def test_what_is_served() -> None:
     assert [line.state for line in check_pod.serves(fixed_pod(), serving(fixed_pod()))] == ["ok"]
 
 
+def test_copy_of_a_pod() -> None:
+    """C73: a copy that lost label and annotations serves what admission saw, and none of that is a failure."""
+    pod = fixed_pod()
+    pod["metadata"] = {"name": "app", "namespace": "team-a"}
+    found = check_pod.findings(FakeCluster({POD_PATH: pod}), "team-a", "app")
+
+    assert "failed" not in {line.state for line in found}
+    assert any(line.seen.startswith("says nothing, but arn:") for line in found)
+
+
 def test_dollars_are_kept() -> None:
     """A `$` of a value, which Kubernetes has doubled, is shown once."""
     pod = fixed_pod(**{names.ENV_OWN_ROLE_ARN: ARN.replace("role/", "role/a$$b/")})
@@ -602,6 +612,18 @@ def test_mesh_that_keeps_sts_away() -> None:
     assert 'traffic.sidecar.istio.io/excludeOutboundPorts: "443"' in found.remedy
 
 
+def test_v1_disabled() -> None:
+    """C83: a container that has IMDSv1 switched off is warned of where only v1 is served."""
+    for version, warned in (("v1", True), ("v1-and-v2", False)):
+        pod = fixed_pod(**{names.ENV_IMDS_VERSION: version})
+        pod["metadata"]["annotations"][names.ANNOTATION_IMDS_VERSION] = "v2"
+        pod["spec"]["containers"][0]["env"] = [{"name": names.ENV_V1_DISABLED, "value": "true"}]
+        found = check_pod.findings(FakeCluster({POD_PATH: pod}), "team-a", "app")
+
+        assert warned == any(names.ENV_V1_DISABLED in line.seen for line in found)
+
+
+@pytest.mark.claim("S16")
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_nothing_of_a_pod_is_printed_raw(capsys: pytest.CaptureFixture[str], output: str) -> None:
     """C97: escape sequences, and characters that can't be seen, are shown as escapes."""

@@ -317,6 +317,7 @@ def test_account_pull_secrets(run: Any, own: list[Object] | None) -> None:  # no
     assert ("those of ServiceAccount 'app' only to pods that name none" in complaints) == (own is None)
 
 
+@pytest.mark.claim("S16")
 def test_nothing_reaches_a_terminal_raw(run: Any) -> None:  # noqa: ANN401 - a function
     """C97: control, invisible and reordering characters of a manifest are shown as escapes."""
     pod = {"apiVersion": "v1", "kind": "Pod", **TEMPLATE, "spec": {"containers": [{"name": 5, "\x1b[2J": 1}]}}

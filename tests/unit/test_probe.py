@@ -11,6 +11,7 @@ import pytest
 
 from emulator import names
 from emulator.check import probe
+from emulator.check.cluster_client import Unreadable
 from emulator.check.findings import Finding
 from emulator.sidecar.credentials import Credentials
 from emulator.sidecar.imds import Service, respond
@@ -123,3 +124,19 @@ def test_outside_a_cluster(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 
     assert 2 == probe.main(["admission", "default"])
     assert "imds-emulator probe: KUBERNETES_SERVICE_HOST is not set: run this in a pod\n" == capsys.readouterr().err
+
+
+def test_admission_that_may_not_be_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`helm test` does not pass where its own account may not create the pod: nothing was proved."""
+    forbidden = 'pods is forbidden: User "u" cannot create resource "pods" in API group "" in the namespace "a"'
+
+    class Forbidding:
+        def __init__(self, _: Mapping[str, str]) -> None:
+            pass
+
+        def create(self, *_: object, **__: str) -> None:
+            raise Unreadable(403, forbidden)
+
+    monkeypatch.setattr(probe, "ServiceAccountCluster", Forbidding)
+
+    assert probe.main(["admission", "a"]) == 2

@@ -28,6 +28,7 @@ def test_escaped(text: str, shown: str) -> None:
     assert escaped(text) == shown
 
 
+@pytest.mark.claim("S16")
 def test_every_control_and_format_character() -> None:
     """None of the kinds Cc, Cf, Cs, Zl and Zp comes through."""
     kinds = {"Cc", "Cf", "Cs", "Zl", "Zp"}

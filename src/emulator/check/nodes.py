@@ -37,6 +37,8 @@ def nodes(cluster: Cluster, *, native: bool | None) -> list[Finding]:
     seen = ", ".join(f"{count} of {name}" for name, count in sorted(kubelets.items())) or "no node"
     old = sum(count for name, count in kubelets.items() if version(name) < NATIVE_SIDECARS)
     found = [ok(subject, seen)]
+    if kubelets and not old and native is False:
+        found = [ok(subject, f"{seen}: all can run native sidecars (sidecar.mode: native)")]
     if old and native is not False:
         say = failed if native else warning
         found = [

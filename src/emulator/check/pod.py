@@ -51,7 +51,12 @@ def findings(cluster: Cluster, namespace: str, name: str) -> list[Finding]:
 
 def before_admission(pod: dict[str, Any]) -> list[Finding]:
     """Return the findings on what the pod asks for, and whether it was injected."""
-    return [label(pod), annotation_of_role(pod), injected(pod)]
+    asked = [label(pod), annotation_of_role(pod)]
+    found = served(pod)
+    if found and found.is_fixed:
+        # What the pod serves was decided at admission: it may have lost both since, as a copy of `kubectl debug` has.
+        asked = [line for line in asked if line.state == "ok"]
+    return [*asked, injected(pod)]
 
 
 def after_admission(cluster: Cluster, pod: dict[str, Any]) -> list[Finding]:

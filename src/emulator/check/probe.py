@@ -60,7 +60,7 @@ def main(arguments: list[str]) -> int:
         print(f"imds-emulator probe: {error}", file=sys.stderr)  # noqa: T201
         return 2
     print(as_text([finding], coloured=False))  # noqa: T201
-    return status([finding])
+    return 2 if finding.state == "unknown" else status([finding])
 
 
 class ServiceAccountCluster:
