@@ -38,7 +38,7 @@ def _redirect(name: str, command: list[str] | None = None) -> Object:
 
 def _web(team: Team) -> list[Object]:
     app = {"ports": [{"containerPort": 80}]}
-    inits = [_redirect("again"), _redirect("show", ["iptables-nft", "--table", "nat", "--list-rules"])]
+    inits = [_redirect("again"), _redirect("show", ["nft", "list", "table", "inet", names.REDIRECT_TABLE])]
     return [team.pod("web", SERVER, app=app, initContainers=inits), team.pod("neighbour", CURL + WAIT)]
 
 
@@ -82,9 +82,9 @@ def test_second_run_of_init(team: Team) -> None:
     lines(team, "web", last="asked")
 
     rules = team.kube.log(team.namespace, "web", "show").splitlines()
-    (redirect,) = (rule for rule in rules if names.IMDS_IPV4 in rule)
-    parts = (f"-d {names.IMDS_IPV4}/32", "-p tcp", f"--dport {names.IMDS_PORT}", f"--to-ports {names.PORT_DEFAULT}")
-    assert [part for part in parts if part not in redirect] == []
+    redirects = [rule.strip() for rule in rules if "redirect to" in rule]
+    to = f"tcp dport {names.IMDS_PORT} redirect to :{names.PORT_DEFAULT}"
+    assert redirects == [f"ip daddr {names.IMDS_IPV4} {to}", f"ip6 daddr {names.IMDS_IPV6} {to}"]
 
 
 @runs(lambda team: [team.pod("restarted", CURL + WAIT)])

@@ -1,21 +1,27 @@
 """The two ends of a test connection, as a program that runs inside a network namespace.
 
-Goes in: `serve WORD ADDRESS PORT [UID]`, `ask tcp|udp ADDRESS PORT [UID]`, or `watch ADDRESS PORT`.
-Comes out: `ready` once the server listens; the word that was answered, or what went wrong; of a watch, a line for
-each answer that differs from the one before.
+Goes in: `serve LISTENERS`, `ask QUESTIONS` (both lists in JSON of the rows below), or `watch ADDRESS PORT`.
+Comes out: `ready` once the servers listen; a line for each question, the word that was answered or what went wrong; of
+a watch, a line for each answer that differs from the one before.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import select
 import selectors
 import socket
 import sys
 import time
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Listener = tuple[str, str, int, int]  # the word, address, port, user
 ASK_SECONDS = 2.0
 HEAD = b"HTTP/1.1 200 OK\r\nServer: EC2ws\r\n\r\n"
 WATCH_SECONDS = 60.0
@@ -26,23 +32,38 @@ def family(address: str) -> socket.AddressFamily:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
-def serve(word: str, address: str, port: int) -> None:
+@contextlib.contextmanager
+def user(uid: int) -> Iterator[None]:
+    """Make sockets that the kernel takes for another user's."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def serve(listeners: list[Listener]) -> None:
     """Answer every TCP connection and every datagram with the word, for good; TCP with a head as the emulator's."""
-    streams = socket.create_server((address, port), family=family(address), backlog=128, dualstack_ipv6=address == "::")
-    datagrams = socket.socket(family(address), socket.SOCK_DGRAM)
-    datagrams.bind((address, port))
     selector = selectors.DefaultSelector()
-    selector.register(streams, selectors.EVENT_READ)
-    selector.register(datagrams, selectors.EVENT_READ)
+    for word, address, port, uid in listeners:
+        with user(uid):
+            streams = socket.create_server(
+                (address, port), family=family(address), backlog=128, dualstack_ipv6=address == "::"
+            )
+            datagrams = socket.socket(family(address), socket.SOCK_DGRAM)
+        datagrams.bind((address, port))
+        selector.register(streams, selectors.EVENT_READ, word.encode())
+        selector.register(datagrams, selectors.EVENT_READ, word.encode())
     print("ready", flush=True)
     while True:
         for key, _ in selector.select():
-            if key.fileobj is streams:
-                connection, _ = streams.accept()
-                answer(connection, word.encode() if word.startswith("HTTP/") else HEAD + word.encode())
+            listening = key.fileobj
+            assert isinstance(listening, socket.socket)
+            if listening.type is socket.SOCK_STREAM:
+                answer(listening.accept()[0], key.data if key.data.startswith(b"HTTP/") else HEAD + key.data)
             else:
-                _, sender = datagrams.recvfrom(64)
-                datagrams.sendto(word.encode(), sender)
+                _, sender = listening.recvfrom(64)
+                listening.sendto(key.data, sender)
 
 
 def answer(connection: socket.socket, text: bytes) -> None:
@@ -53,9 +74,11 @@ def answer(connection: socket.socket, text: bytes) -> None:
             connection.sendall(text)
 
 
-def ask(kind: str, address: str, port: int) -> str:
+def ask(kind: str, address: str, port: int, uid: int = 0) -> str:
     """Return the word that is answered there, else the name of the error."""
-    with socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM) as client:
+    with user(uid):
+        client = socket.socket(family(address), socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+    with client:
         client.settimeout(ASK_SECONDS)
         try:
             client.connect((address, port))
@@ -81,15 +104,13 @@ def watch(address: str, port: int) -> None:
 def main() -> None:
     """Run the command line."""
     command, *words = sys.argv[1:]
-    if words[3:]:
-        uid = int(words[3])
-        os.setresuid(uid, uid, uid)
     if command == "serve":
-        serve(words[0], words[1], int(words[2]))
+        serve(json.loads(words[0]))
     elif command == "watch":
         watch(words[0], int(words[1]))
     else:
-        print(ask(words[0], words[1], int(words[2])))
+        for question in json.loads(words[0]):
+            print(ask(*question), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,12 +6,19 @@ Goes in: which families the pod has. Comes out: a `Pod` in which commands run an
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.netns.peer import Listener
+
+Question = tuple[str, str, int, int]  # tcp or udp, address, port, user
 
 ROOT = Path(__file__).parents[2]
 PEER = Path(__file__).with_name("peer.py")
@@ -54,10 +61,11 @@ class Namespace:
         """Change the network in here by iproute2."""
         ip("-netns", self.name, *words)
 
-    def run(self, *command: str, **environment: str) -> Result:
+    def run(self, *command: str, stdin: str = "", **environment: str) -> Result:
         """Run a command in here."""
         done = subprocess.run(
             self.enter(*command),
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -68,7 +76,11 @@ class Namespace:
 
     def serve(self, word: str, address: str, port: int, uid: int = 0) -> None:
         """Start a server in here that answers with the word, TCP and UDP; it listens on return."""
-        command = self.enter(sys.executable, str(PEER), "serve", word, address, str(port), str(uid))
+        self.serve_all([(word, address, port, uid)])
+
+    def serve_all(self, listeners: list[Listener]) -> None:
+        """Start one process that answers at many ports, as many users."""
+        command = self.enter(sys.executable, str(PEER), "serve", json.dumps(listeners))
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.servers.append(server)
         assert server.stdout is not None
@@ -76,7 +88,14 @@ class Namespace:
 
     def ask(self, address: str, port: int, kind: str = "tcp", uid: int = 0) -> str:
         """Return what a client in here is answered."""
-        return self.run(sys.executable, str(PEER), "ask", kind, address, str(port), str(uid)).out.strip()
+        (answer,) = self.ask_all([(kind, address, port, uid)])
+        return answer
+
+    def ask_all(self, questions: list[Question]) -> list[str]:
+        """Return what clients in here are answered."""
+        asked = self.run(sys.executable, str(PEER), "ask", json.dumps(questions))
+        assert asked.status == 0, asked.err
+        return asked.out.splitlines()
 
     def stop_servers(self) -> None:
         """End the servers in here."""
@@ -137,8 +156,7 @@ class Pod(Namespace):
 
     def start_emulator(self, port: int = 16925) -> None:
         """Listen where the emulator would, on each loopback address, as its user."""
-        self.serve("emulator", "127.0.0.1", port, EMULATOR_UID)
-        self.serve("emulator", "::1", port, EMULATOR_UID)
+        self.serve_all([("emulator", address, port, EMULATOR_UID) for address in ("127.0.0.1", "::1")])
 
     def start_real_emulator(self, token: Path, **environment: str) -> subprocess.Popen[str]:
         """Start the emulator itself, as its user, with nobody in the place of STS; returns at once."""

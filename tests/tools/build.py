@@ -93,7 +93,7 @@ def module_file(tool: Tool, siblings: Sequence[str]) -> str:
 
 
 def _source(tool: Tool) -> dict[str, str]:
-    """Return the files of a module of our own; empty for a published one."""
+    """Return the files of our own that a row is made of, if there are any."""
     if not tool.source:
         return {}
     return {file.name: file.read_text() for file in sorted((Path(__file__).parent / tool.source).iterdir())}
@@ -131,7 +131,7 @@ def _build(go: Path, tool: Tool, outlook: Outlook) -> None:
     part.mkdir(parents=True)
     environment = golang.environment()
     (work / "go.mod").write_text("module build\n")
-    for file, content in (_source(tool) or {"go.mod": module_file(tool, _siblings(go, tool, work, log))}).items():
+    for file, content in {"go.mod": module_file(tool, _siblings(go, tool, work, log)), **_source(tool)}.items():
         (work / file).write_text(content)
 
     def count() -> str:

@@ -22,10 +22,10 @@ class Tool:
     `programs` maps a program to its package; in `ldflags` and `programs` nothing but `{version}`,
     `{major}` and `{minor}` is replaced. `staging`: the module replaces its siblings by folders of
     its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
-    `source`: a folder beside this file that is the module, instead of a published one. `keeps`: a folder of the
-    module that is kept beside the programs, by its last name. `requires`: further modules at a version, such as the
-    row's go.mod replaces others by. `apart`: built only when it is asked for by name. `cpu_seconds`: what its build
-    took once, to tell how long one takes.
+    `source`: a folder beside this file with a program of our own, a module or what uses the row's. `keeps`: a
+    folder of the module that is kept beside the programs, by its last name. `requires`: further modules at a version,
+    such as the row's go.mod replaces others by. `apart`: built only when it is asked for by name. `cpu_seconds`: what
+    its build took once, to tell how long one takes.
     """
 
     name: str
@@ -245,6 +245,24 @@ TOOLS: Mapping[str, Tool] = {
             programs={},
             keeps="test/testdata",
             apart=True,
+        ),
+        # Neighbours of the redirect: a mesh's rules, and a kernel that is not Linux.
+        Tool(
+            name="istio-iptables",
+            version="v0.0.0-20260827124520-eed52ebb66ad",
+            module="istio.io/istio",
+            programs={"istio-iptables": "build"},
+            source="istio",
+            apart=True,
+            cpu_seconds=120,
+        ),
+        Tool(
+            name="gvisor",
+            version="v0.0.0-20260224225140-573d5e7127a8",
+            module="gvisor.dev/gvisor",
+            programs={"runsc": "gvisor.dev/gvisor/runsc"},
+            apart=True,
+            cpu_seconds=300,
         ),
         _old_apiserver("v1.24.17"),
         _old_apiserver("v1.29.15"),

@@ -289,6 +289,11 @@ ACCEPTING, DROPPING = WRITTEN[1]["rule"], WRITTEN[2]["rule"]
             "",
             id="with handles, without a device, in another order of kinds",
         ),
+        pytest.param(
+            [*WRITTEN[:2], nft.rule("inet", "a", nft.match({"&": [nft.payload("ll", 112, 16), 0xFFF]}, 0), nft.DROP)],
+            "does not hold the rules that were written",
+            id="a mask that is not there",
+        ),
         pytest.param([*WRITTEN[:2]], "does not hold the rules that were written", id="a rule less"),
         pytest.param([WRITTEN[0], WRITTEN[2], WRITTEN[1]], "does not hold the rules that were written", id="turned"),
         pytest.param([*WRITTEN, WRITTEN[2]], "does not hold the rules that were written", id="a rule more"),
@@ -301,6 +306,23 @@ def test_table_fault(objects: list[nft.Object], expected: str) -> None:
     listing = json.dumps({"nftables": [{"metainfo": {"version": "1"}}, {"table": {"name": "t"}}, *objects]})
 
     assert expected == nft.fault(WRITTEN, listing)
+
+
+@pytest.mark.parametrize(
+    ("printed", "expected"),
+    [
+        ({"&": [nft.payload("ll", 112, 16), 0xFFF]}, ""),  # nftables 1.0
+        (nft.payload("ll", 116, 12), ""),  # nftables 1.1
+        ({"&": [nft.payload("ll", 112, 16), 0xFF]}, "does not hold the rules that were written"),
+        ({"&": [nft.payload("ll", 112, 16), 0xFFF0]}, "does not hold the rules that were written"),
+    ],
+)
+def test_bits_as_versions_print_them(printed: nft.Object, expected: str) -> None:
+    """The last bits of a field are the same, whether printed as bits or as a field with a mask."""
+    written = [nft.rule("netdev", "a", nft.match(nft.payload("ll", 116, 12), 0), nft.DROP)]
+    listing = json.dumps({"nftables": [nft.rule("netdev", "a", nft.match(printed, 0), nft.DROP)]})
+
+    assert expected == nft.fault(written, listing)
 
 
 TCP = """  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

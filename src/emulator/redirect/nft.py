@@ -129,7 +129,7 @@ def frames(devices: Sequence[str]) -> Part:
     """
     type_ = payload("ll", 96, 16)
     version = {"&": [payload("nh", 0, 8), 0xF0]}
-    vlan = {"&": [payload("ll", 112, 16), 0xFFF]}
+    vlan = payload("ll", 116, 12)
     ipv4, ipv6 = number(IPV4.address, socket.AF_INET), hex(number(IPV6.address, socket.AF_INET6))
     hooks = [chain("netdev", f"egress-{n}", **egress(device)) for n, device in enumerate(devices)]
     return Part(
@@ -230,18 +230,30 @@ def apply(wanted: Sequence[Part], environment: Mapping[str, str]) -> None:
 def fault(written: Sequence[Object], listing: str) -> str:
     """Return how the table as `nft -j list table` prints it differs from what was written, "" if it does not.
 
-    Rules are compared in their order within a chain. Some versions print no device of an egress chain.
+    Rules are compared in their order within a chain.
     """
     found = [each for each in json.loads(listing)["nftables"] if not each.keys() & {"metainfo", "table"}]
     for kind, key in (("chain", "name"), ("rule", "chain")):
-        wanted = sorted((_bare(each[kind]) for each in written if kind in each), key=lambda each: str(each[key]))
-        there = sorted((_bare(each[kind]) for each in found if kind in each), key=lambda each: str(each[key]))
-        if wanted != there:
+        wanted = sorted((each[kind] for each in written if kind in each), key=lambda each: str(each[key]))
+        there = sorted((each[kind] for each in found if kind in each), key=lambda each: str(each[key]))
+        if [_plain(each) for each in wanted] != [_plain(each) for each in there]:
             return f"does not hold the {kind}s that were written"
     if any(not each.keys() & {"chain", "rule"} for each in found):
         return "holds what was not written"
     return ""
 
 
-def _bare(of: Object) -> Object:
-    return {key: value for key, value in of.items() if key not in ("handle", "dev")}
+def _plain(value: object) -> object:
+    """Return an object without what versions of nft print differently.
+
+    Left out are handles, which the kernel gives, and the device of an egress chain, which not all print. The last bits
+    of a field are bits (1.1) or a field with a mask (1.0).
+    """
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "&" in value and "payload" in value["&"][0] and value["&"][1] & (value["&"][1] + 1) == 0:
+        whole, mask = value["&"][0]["payload"], value["&"][1]
+        return payload(whole["base"], whole["offset"] + whole["len"] - mask.bit_length(), mask.bit_length())
+    return {key: _plain(each) for key, each in value.items() if key not in ("handle", "dev")}
