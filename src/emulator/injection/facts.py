@@ -401,7 +401,7 @@ class Facts(Pod):
     @fact(
         f"{{{text(names.ENV_OWN_ROLE_ARN)}: variables.role_arn_value,\n"
         + ",\n".join(
-            f" ?{text(variable)}: {annotation(key)} != '' ? optional.of(variables.{asked}) : optional.none()"
+            f" ?{text(variable)}: {annotation(key)} != '' ? optional.of(string(variables.{asked})) : optional.none()"
             for variable, (key, asked) in _FOLLOWING.items()
         )
         + "}"
