@@ -18,6 +18,11 @@ ANNOTATION_REGION = "imds-emulator/region"
 ANNOTATION_REDIRECT = "imds-emulator/redirect"
 ANNOTATION_APP_REGION = "imds-emulator/app-region"
 ANNOTATION_END_WITH_APP = "imds-emulator/end-with-app"
+# Quantities, for both injected containers.
+ANNOTATION_CPU_REQUEST = "imds-emulator/cpu-request"
+ANNOTATION_CPU_LIMIT = "imds-emulator/cpu-limit"
+ANNOTATION_MEMORY_REQUEST = "imds-emulator/memory-request"
+ANNOTATION_MEMORY_LIMIT = "imds-emulator/memory-limit"
 ANNOTATION_SESSION_NAME = "imds-emulator/session-name"
 ANNOTATION_SESSION_POLICIES = "imds-emulator/session-policies"  # ARNs of IAM policies, separated by commas
 
@@ -31,6 +36,10 @@ POD_ANNOTATIONS = (
     ANNOTATION_END_WITH_APP,
     ANNOTATION_SESSION_NAME,
     ANNOTATION_SESSION_POLICIES,
+    ANNOTATION_CPU_REQUEST,
+    ANNOTATION_CPU_LIMIT,
+    ANNOTATION_MEMORY_REQUEST,
+    ANNOTATION_MEMORY_LIMIT,
 )
 
 # On a Namespace: hold its pods to Pod Security's baseline, the init container as we inject it excepted.

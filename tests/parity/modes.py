@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 Object = dict[str, Any]
 
-RESTARTABLE_INIT_CONTAINERS = 29  # the minor version from which API servers have them without a feature gate
+# Minor versions from which API servers have a field without a feature gate.
+RESTARTABLE_INIT_CONTAINERS = 29
+POD_RESOURCES = 34
 READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters anew
 ACCOUNT = "imds-emulator"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
@@ -126,8 +128,10 @@ def _outcome(case: Case, minor: int) -> Outcome:
 
 
 def _as_known(case: Case, minor: int) -> Case:
-    """Return the case as admission sees it: an old API server does not know an init container's restartPolicy."""
+    """Return the case as admission sees it: without the fields that an old API server does not know."""
     pod = copy.deepcopy(case.pod)
+    if minor < POD_RESOURCES:
+        pod["spec"].pop("resources", None)
     for container in pod["spec"].get("initContainers") or [] if minor < RESTARTABLE_INIT_CONTAINERS else []:
         container.pop("restartPolicy", None)
     return dataclasses.replace(case, pod=pod)

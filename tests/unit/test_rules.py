@@ -110,7 +110,7 @@ def test_shown(value: str, expected: str) -> None:
 
 
 def test_guard_names_the_remedy() -> None:
-    """The guard is the one rule that no pod of tests/pods is refused by: what it says is said here."""
+    """No pod of tests/pods is refused by the guard for a lack of injection: what it says is said here."""
     facts = next(facts_of(case) for case in CASES if case.name == "plain")
     expected = (
         "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating"
@@ -118,4 +118,5 @@ def test_guard_names_the_remedy() -> None:
         " gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
     )
 
-    assert expected == judgement.line(rules.GUARD, rules.GUARD.find(facts), facts)
+    guard = next(rule for rule in rules.GUARDS if rule.name == "not-injected")
+    assert expected == judgement.line(guard, guard.find(facts), facts)

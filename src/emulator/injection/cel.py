@@ -33,6 +33,7 @@ from emulator.injection.nodes import (
     Ensure,
     EnsureVariables,
     Fact,
+    FactText,
     Joined,
     MoveFirst,
     Number,
@@ -219,7 +220,9 @@ def _item(node: Any) -> str:  # noqa: ANN401 - a tree of nodes
 
 
 def _optional(node: When, then: str) -> str:
-    condition = f"{value(node.condition)} != ''" if isinstance(node.condition, Param) else value(node.condition)
+    condition = (
+        f"{value(node.condition)} != ''" if isinstance(node.condition, Param | FactText) else value(node.condition)
+    )
     return f"{condition} ? optional.of({then}) : optional.none()"
 
 

@@ -15,7 +15,7 @@ from emulator.injection.cel_text import annotation, annotation_or, numbered, par
 from emulator.injection.globs import glob_matches
 from emulator.injection.invisible import INVISIBLE, by_number
 from emulator.injection.json_values import at, maps
-from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, Pod, fact
+from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, fact
 from emulator.injection.recognition import (
     IS_EMPTY_VOLUME,
     IS_TOKEN_VOLUME,
@@ -24,6 +24,7 @@ from emulator.injection.recognition import (
     is_empty_volume,
     is_token_volume,
 )
+from emulator.injection.resources import ResourceFacts
 from emulator.partitions import FIPS_REGIONS, PARTITIONS
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _place(index: str, name: str) -> str:
     return f"(variables.{index} >= 0 ? {text(_at(0, name))} : {text(_at(-1, name))})"
 
 
-class Facts(Pod):
+class Facts(ResourceFacts):
     """One pod under one installation. `native_sidecars`: the API server is NATIVE_SIDECARS_SINCE or later."""
 
     def __init__(
@@ -320,11 +321,12 @@ class Facts(Pod):
         """Is anything in the pod named as ours?"""
         return bool(self.emulators or self.redirects or self.our_volumes)
 
-    # The API server validates a pod between mutation and refusal: one that asks for Windows must get there as it came.
-    @fact("!variables.named && variables.windows == ''")
+    # The API server validates a pod between mutation and refusal: one that asks for Windows, or for what is not a
+    # number, must get there as it came.
+    @fact("!variables.named && variables.windows == '' && variables.has_fitting_numbers")
     def injectable(self) -> bool:
-        """Is nothing in the pod named as ours, and can it run on Linux?"""
-        return not self.named and self.windows == ""
+        """Is nothing in the pod named as ours, and can it be injected?"""
+        return not self.named and self.windows == "" and self.has_fitting_numbers
 
     @fact(
         "variables.emulators.size() == 0 ? '' : (variables.emulators.size() > 1 || variables.emulator_fault != '')"

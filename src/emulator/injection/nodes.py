@@ -40,6 +40,11 @@ class Fact:
 
 
 @dataclass(frozen=True)
+class FactText(Fact):
+    """The same of a text, which as a condition holds if it is not empty."""
+
+
+@dataclass(frozen=True)
 class Part:
     """One of `PARTS`."""
 

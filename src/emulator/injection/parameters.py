@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.injection.pod import MESH_ANNOTATIONS
+from emulator.injection.quantities import exceeds, is_number
 from emulator.injection.steps import PARAMETERS
 from emulator.settings import (
     DURATION_SECONDS,
@@ -41,6 +42,7 @@ NUMBERS = {
     "durationSeconds": DURATION_SECONDS,
     "startupSeconds": STARTUP_SECONDS,
 }
+QUANTITIES = [key for key in PARAMETERS if key.endswith(("Request", "Limit"))]
 CHOICES = {
     "sidecarMode": ("auto", "native", "classic"),
     "redirectMode": names.REDIRECT_MODES,
@@ -83,16 +85,31 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
         choice(parameters, key, "", choices)
-    allowed = required(parameters, "redirectAllowed", f"set it to one or more of {', '.join(names.REDIRECT_MODES)}")
-    for mode in allowed.split(","):
-        choice({"redirectAllowed": mode}, "redirectAllowed", "", names.REDIRECT_MODES)
-    if parameters["redirectMode"] not in allowed.split(","):
-        raise wrong("redirectMode", parameters["redirectMode"], f"must be one of redirectAllowed, {allowed!r}")
+    _check_redirect(parameters)
+    for key in QUANTITIES:
+        _check_quantity(parameters, key)
     # What `serve` would refuse when the pod has been made.
     endpoint(parameters, "stsEndpoint", insecure_allowed_by="allowInsecureEndpoint")
     proxy(parameters, "httpsProxy")
     if parameters["port"] == parameters["healthPort"]:
         raise wrong("healthPort", parameters["port"], "must differ from port")
+
+
+def _check_redirect(parameters: Mapping[str, str]) -> None:
+    key = "redirectAllowed"
+    allowed = required(parameters, key, f"set it to one or more of {', '.join(names.REDIRECT_MODES)}")
+    for mode in allowed.split(","):
+        choice({key: mode}, key, "", names.REDIRECT_MODES)
+    if parameters["redirectMode"] not in allowed.split(","):
+        raise wrong("redirectMode", parameters["redirectMode"], f"must be one of {key}, {allowed!r}")
+
+
+def _check_quantity(parameters: Mapping[str, str], key: str) -> None:
+    given, most = parameters[key], key.replace("Request", "Limit")
+    if given and not is_number(given):
+        raise wrong(key, given, "must be a quantity above 0, such as 100m or 64Mi, or empty")
+    if exceeds(given, parameters[most]):
+        raise wrong(key, given, f"must not be above {most}, {parameters[most]!r}")
 
 
 def parameter_warnings(parameters: Mapping[str, str]) -> list[str]:

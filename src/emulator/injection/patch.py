@@ -126,7 +126,7 @@ def _texts(step: Step, facts: Facts) -> Iterator[str]:
 
 def _part(name: str, facts: Facts) -> str:
     """Return a part as JSON, all but the pod's own words made once for an installation and each form of the part."""
-    key = (name, *(getattr(facts, asked) for asked in _CONDITIONS[name]))
+    key = (name, *(bool(getattr(facts, asked)) for asked in _CONDITIONS[name]))
     made = _made.get(key)
     if made is None or made[0] is not facts.parameters:
         pieces = _WORD.split(_json(value(_WITH_WORDS[name], facts)))

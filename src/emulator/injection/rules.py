@@ -17,6 +17,7 @@ from emulator.injection.advice import WARNINGS
 from emulator.injection.cel_text import param, text, texts
 from emulator.injection.facts import endpoints, points_to
 from emulator.injection.json_values import maps
+from emulator.injection.resource_rules import RESOURCE_REFUSALS
 from emulator.injection.rule import Rule, containers_where, listed, not_allowed, only, path
 from emulator.partitions import FIPS_REGIONS, PARTITIONS
 from emulator.settings import SESSION_POLICIES_LIMIT
@@ -144,6 +145,7 @@ REFUSALS = (
         f"the app's containers are to be given a region ({names.ANNOTATION_APP_REGION}), but none is set:"
         f" set {path(names.ANNOTATION_REGION)}",
     ),
+    *RESOURCE_REFUSALS,
     Rule(
         "session-name",
         f"variables.session_name == '' || variables.session_name.matches({text(SESSION_NAME_PATTERN)})"

@@ -17,6 +17,7 @@ from emulator.injection.nodes import (
     Ensure,
     EnsureVariables,
     Fact,
+    FactText,
     Joined,
     MoveFirst,
     Number,
@@ -27,6 +28,7 @@ from emulator.injection.nodes import (
 )
 from emulator.injection.pod import DEFAULT_CONTAINER, MESH_ANNOTATIONS
 from emulator.injection.recognition import EMULATOR_ARGS, REDIRECT_ARGS, REDIRECT_CAPABILITIES, TOKEN_PATH
+from emulator.injection.resources import KINDS, RESOURCES, fact_name
 
 # Keys of the ConfigMap that webhook and policy share, all texts; the defaults are in the chart's values.yaml.
 PARAMETERS = {
@@ -87,11 +89,13 @@ def _field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
+def _number(container: str, resource: str, kind: str) -> When:
+    number = FactText(fact_name(container, resource, kind))
+    return When(number, number)
+
+
 def _resources(container: str) -> dict[str, Any]:
-    return {
-        "requests": {"cpu": _given(f"{container}CpuRequest"), "memory": _given(f"{container}MemoryRequest")},
-        "limits": {"cpu": _given(f"{container}CpuLimit"), "memory": _given(f"{container}MemoryLimit")},
-    }
+    return {f"{kind}s": {resource: _number(container, resource, kind) for resource in RESOURCES} for kind in KINDS}
 
 
 def _security_context(uid: int, gid: int, capabilities: dict[str, list[str]]) -> dict[str, Any]:

@@ -25,6 +25,10 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_REGION}`": "region of the STS endpoint",
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
+    f"annotation `{names.ANNOTATION_CPU_REQUEST}`": "CPU that each injected container requests",
+    f"annotation `{names.ANNOTATION_CPU_LIMIT}`": "CPU limit of each; in a Guaranteed pod the request is equal to it",
+    f"annotation `{names.ANNOTATION_MEMORY_REQUEST}`": "memory that each requests",
+    f"annotation `{names.ANNOTATION_MEMORY_LIMIT}`": "memory limit of each; `32Mi` at least",
     f"annotation `{names.ANNOTATION_END_WITH_APP}`": (
         "`true` or `false`, classic sidecar only: does it end once the app has? Default: `true` for Jobs, otherwise"
         " `false`"

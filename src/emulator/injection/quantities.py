@@ -1,0 +1,49 @@
+"""Kubernetes' quantities, such as 200m and 64Mi. Source: Kubernetes API reference, Quantity."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from emulator.injection import cel_text
+
+# What people write, in the subset that RE2 and Python read alike: no sign, no fraction finer than CEL's own quantities.
+QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti|[eE][0-9])?$"
+_PARTS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
+_SUFFIXES = {"": Fraction(1), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 10**3)}
+_SUFFIXES |= {suffix: Fraction(1000**power) for power, suffix in enumerate("kMGTPE", 1)}
+_SUFFIXES |= {f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", 1)}
+
+
+@lru_cache(maxsize=1024)
+def quantity(text: str) -> Fraction | None:
+    """Return the number that a quantity stands for; None if it is not a quantity of a resource."""
+    found = _PARTS.fullmatch(text)
+    if found is None:
+        return None
+    number, suffix = found[1], found[2] or ""
+    if suffix in _SUFFIXES:
+        return Fraction(number) * _SUFFIXES[suffix]
+    return Fraction(f"{number}{suffix}")
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a quantity above 0."""
+    return re.fullmatch(QUANTITY_PATTERN, text) is not None and bool(quantity(text))
+
+
+def is_number_cel(value: str) -> str:
+    """Return the same as CEL over an expression."""
+    return f"{value}.matches({cel_text.text(QUANTITY_PATTERN)}) && quantity({value}).isGreaterThan(quantity('0'))"
+
+
+def exceeds(request: str, limit: str) -> bool:
+    """Tell whether a request is above a limit; neither may be there."""
+    asked, most = quantity(request), quantity(limit)
+    return asked is not None and most is not None and asked > most
+
+
+def exceeds_cel(request: str, limit: str) -> str:
+    """Return the same as CEL over two expressions."""
+    return f"isQuantity({request}) && isQuantity({limit}) && quantity({request}).isGreaterThan(quantity({limit}))"
