@@ -46,6 +46,10 @@ OPERATORS: dict[str, tuple[Object, str]] = {
         },
         "spec.rayClusterSpec.headGroupSpec.template",
     ),
+    "ray-submitter": (
+        {"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {"submitterPodTemplate": TEMPLATE}},
+        "spec.submitterPodTemplate",
+    ),
     "spark": (
         {
             "apiVersion": "sparkoperator.k8s.io/v1beta2",
@@ -167,6 +171,11 @@ QUIET: dict[str, Object] = {
         "metadata": {"labels": ASKING},
         "spec": {"selector": ASKING},
     },
+    "monitor of labels for all": {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": {"labels": ASKING},
+    },
     "selector": {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -220,7 +229,7 @@ def test_template_of_an_operator(run: Any, name: str) -> None:  # noqa: ANN401 -
 
 def test_job_pods_of_operators(run: Any) -> None:  # noqa: ANN401 - a function
     """Pods that a Job makes for an operator are treated as a Job's: their classic sidecar ends with the app."""
-    for name in ("keda", "jobset"):
+    for name in ("keda", "jobset", "ray-submitter"):
         _, output, _ = run(yaml.safe_dump(OPERATORS[name][0]), "-f", "-", "--set", "sidecarMode=classic")
         assert "shareProcessNamespace: true" in output
 

@@ -25,6 +25,15 @@ TEMPLATES: tuple[Path, ...] = (("spec", "template"), ("spec", "jobTemplate", "sp
 # Kinds whose pods belong to a Job of kind Job in the end. A ControllerRevision is only the history of another object.
 JOBS = {"Job", "CronJob", "JobSet", "ScaledJob"}
 HISTORY = {"ControllerRevision"}
+# Kinds of others that make no pods, which kustomize labels together with the workloads beside them.
+NO_PODS = {
+    *("Certificate", "ClusterIssuer", "Issuer"),  # cert-manager
+    *("ExternalSecret", "ClusterExternalSecret", "SecretStore", "ClusterSecretStore", "SealedSecret"),
+    *("PodMonitor", "Probe", "PrometheusRule", "ScrapeConfig", "ServiceMonitor"),  # the Prometheus operator
+    *("ClusterTriggerAuthentication", "ScaledObject", "TriggerAuthentication"),  # KEDA
+    *("AuthorizationPolicy", "DestinationRule", "PeerAuthentication", "ServiceEntry", "Sidecar", "VirtualService"),
+}
+SUBMITTER = "submitterPodTemplate"  # of a RayJob, which runs it as a Job
 LABELS = ("metadata", "labels")
 # The label in a text: a file in a ConfigMap, say, in YAML, JSON or TOML.
 _IN_TEXT = re.compile(re.escape(names.LABEL_ENABLED) + r"""["']?\s*[:=]\s*["']?""" + names.LABEL_ENABLED_VALUE + r"\b")
@@ -49,7 +58,7 @@ class Place:
     @property
     def is_job(self) -> bool:
         """Do a Job's pods come of it?"""
-        return self.owner.kind in JOBS
+        return self.owner.kind in JOBS or self.path[-1:] == (SUBMITTER,)
 
 
 @dataclass(frozen=True)
@@ -169,7 +178,7 @@ class _Search:
             if any(found[: len(holder)] == holder for found in within) or "volumeClaimTemplates" in path:
                 continue
             templates = [found for maker, found in self._templates if maker is owner and found[: len(holder)] == holder]
-            if templates or not owner.is_built_in:
+            if templates or not (owner.is_built_in or owner.kind in NO_PODS):
                 yield Stray(owner, path, templates[0] if templates else None)
 
 
