@@ -25,13 +25,14 @@ class Result:
     err: str
 
 
-def run(
+def run(  # noqa: PLR0913
     rootfs: Path,
     *command: str,
     uid: int = 16925,
     capabilities: tuple[str, ...] = (),
     network: str = "",
     environment: dict[str, str] | None = None,
+    runtime: tuple[str, ...] = ("runc",),
 ) -> Result:
     """Run a command with a read-only root, no new privileges and exactly these capabilities."""
     given = specification(
@@ -41,7 +42,7 @@ def run(
         (Path(bundle) / "config.json").write_text(json.dumps(given))
         name = f"imds-emulator-{os.getpid()}-{Path(bundle).name}"
         done = subprocess.run(
-            ["runc", "run", "--bundle", bundle, name],
+            [*runtime, "run", "--bundle", bundle, name],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
