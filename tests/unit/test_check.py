@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,7 +28,7 @@ from emulator.check.served import Served, served
 from emulator.check.tokens import Claims
 from emulator.injection import judgement
 from emulator.injection.facts import Facts
-from tests.pods.cases import PARAMETERS
+from tests.pods.cases import PARAMETERS, Case, cases, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,6 +191,20 @@ def test_redirect_that_failed() -> None:
     found = check_pod.redirect(pod)
 
     assert (found.state, found.seen) == ("failed", "exit code 1: no NET_ADMIN")
+
+
+INJECTED = [case for case in cases() if ".injected.yaml" in recorded(case.name) and "0-1-0" not in case.name]
+
+
+@pytest.mark.parametrize("case", INJECTED, ids=lambda case: case.name)
+def test_pod_fresh_from_admission(case: Case) -> None:
+    """Of a pod as admission leaves it all is served as annotated, and no warning is lost but those of the namespace."""
+    files = recorded(case.name)
+    pod = yaml.safe_load(files[".injected.yaml"])
+    warned = {line for line in files.get(".warnings.txt", "").splitlines() if "this namespace" not in line}
+
+    assert [line.state for line in check_pod.serves(pod, serving(pod))] == ["ok"]
+    assert warned <= {line.seen for line in check_pod.advice(pod, serving(pod))}
 
 
 def test_advice_as_at_admission() -> None:

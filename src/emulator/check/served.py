@@ -93,9 +93,16 @@ def differences(pod: Object, emulator: Served) -> list[tuple[str, str, str]]:
     """Return each annotation that says something else than what is served: key, its value, and the one served."""
     if not emulator.is_fixed:
         return []
-    pairs = [(key, annotation(pod, key), emulator.values.get(name, "")) for key, name in FOLLOWED.items()]
+    pairs = [(key, _said(pod, key), emulator.values.get(name, "")) for key, name in FOLLOWED.items()]
     # An annotation that is absent leaves the value to the installation; only the role has none there.
     return [(key, said, value) for key, said, value in pairs if said != value and (said or _is_the_pods_own(key))]
+
+
+def _said(pod: Object, key: str) -> str:
+    text = annotation(pod, key)
+    if key == names.ANNOTATION_SESSION_POLICIES:
+        text = ",".join(part.strip() for part in text.split(",") if part.strip())  # as admission writes them
+    return text
 
 
 def _is_the_pods_own(key: str) -> bool:
