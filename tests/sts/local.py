@@ -59,10 +59,15 @@ class LocalSts:
 
 @contextmanager
 def local_sts(
-    directory: Path, policies: tuple[TrustPolicy, ...] = EVERYONE, port: int = 0, admin_port: int = 0
+    directory: Path,
+    policies: tuple[TrustPolicy, ...] = EVERYONE,
+    port: int = 0,
+    admin_port: int = 0,
+    *,
+    issuer: Issuer | None = None,
 ) -> Iterator[LocalSts]:
     """Run STS in threads of this process, with a token of SUBJECT that lasts a day."""
-    issuer = Issuer()
+    issuer = issuer or Issuer()
     server.write(directory, certificates([*REGIONAL_HOSTS, "localhost", "127.0.0.1"]))
     (directory / "token").write_text(issuer.token(SUBJECT))
     service = Service(Verifier(issuer.url, (AUDIENCE,), issuer.jwks), policies)
