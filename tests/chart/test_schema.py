@@ -46,8 +46,8 @@ REFUSED = {
     "sts.durationSeconds=899": "at '/sts/durationSeconds': minimum: got 899, want 900",
     "sts.durationSeconds=43201": "at '/sts/durationSeconds': maximum: got 43,201, want 43,200",
     "sts.region=Ireland": "at '/sts/region': 'Ireland' does not match pattern '^$|^[a-z]{2,4}(-[a-z]+)+-[0-9]+$'",
-    "sts.endpoint=http://sts": (
-        "at '/sts/endpoint': 'http://sts' does not match pattern '^$|^https://[^\\\\s/?#@]+(/[^\\\\s?#]*)?$'"
+    "sts.endpoint=ftp://sts": (
+        "at '/sts/endpoint': 'ftp://sts' does not match pattern '^$|^https?://[^\\\\s/?#@]+(/[^\\\\s?#]*)?$'"
     ),
     "sts=null": "at '': missing property 'sts'",
     "imds.port=null": "at '/imds': missing property 'port'",
@@ -88,6 +88,10 @@ def test_wrong_value(setting: str, expected: str) -> None:
         "sts.useFipsEndpoint=true,sts.region=eu-west-1": (
             "sts.useFipsEndpoint is true, and STS has no FIPS endpoint in sts.region, eu-west-1: choose one of"
             f" {', '.join(FIPS_REGIONS)}, or set sts.useFipsEndpoint to false"
+        ),
+        "sts.endpoint=http://moto:5000": (
+            "sts.endpoint is http://moto:5000, without TLS: use https://, or for local development set"
+            " sts.allowInsecureEndpoint to true"
         ),
         "ports.health=8443": "ports.webhook and ports.health are both 8443: choose another ports.health",
         "image.registry=a.example,image.repository=b.example/p": (

@@ -15,6 +15,7 @@ from emulator.injection.steps import PARAMETERS
 from emulator.settings import (
     DURATION_SECONDS,
     PORTS,
+    SHORT_DURATION_SECONDS,
     STARTUP_SECONDS,
     SettingsError,
     choice,
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 
 TOKEN_SECONDS = (600, 2**32)  # Kubernetes API, ServiceAccountTokenProjection, expirationSeconds
 BOOLEANS = ("true", "false")
-
-# Half of it, when the emulator renews, leaves what SDKs want: botocore and Java renew at 15 minutes.
-SHORT_DURATION_SECONDS = 1800
 
 NUMBERS = {
     "port": PORTS,
