@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from emulator import names
-from tests.kustomize.building import KustomizeError, build_from, objects, one
+from tests.kustomize.building import KustomizeError, build_from, kubectl_kustomize, kustomize, objects, one
 from tests.kustomize.workloads import (
     COMPONENTS,
     DEFAULTS,
@@ -24,6 +24,7 @@ from tests.kustomize.workloads import (
 from tests.pods import cases, pure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.kustomize.building import Object
@@ -111,6 +112,41 @@ def test_role_of_an_overlay(tmp_path: Path) -> None:
         "test-deployment": "arn:aws:iam::123456789012:role/test",
         "prod-deployment": "arn:aws:iam::123456789012:role/prod",
     } == roles
+
+
+@pytest.mark.parametrize("build", [kustomize, kubectl_kustomize])
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_apps_of_one_parent(component: str, build: Callable[[Path], str], tmp_path: Path) -> None:
+    """Two apps of one parent and namespace get a role each, of the same component, in one build (C104)."""
+    given = workload("Deployment", PLAIN)
+    roles = {name: f"arn:aws:iam::123456789012:role/{name}" for name in ("app-a", "app-b")}
+    for name, role in roles.items():
+        app = {**given, "metadata": {**given["metadata"], "name": name}}
+        build_from(tmp_path / name, consumer(component, role), app=yaml.safe_dump(app))
+    (tmp_path / "kustomization.yaml").write_text(f"namespace: team\nresources: {list(roles)}\n")
+
+    found = objects(build(tmp_path))
+
+    for name, role in roles.items():
+        app = {**given, "metadata": {**given["metadata"], "name": name, "namespace": "team"}}
+        assert comparable(injected(app, component, role)) == comparable(one(found, "Deployment", name))
+    assert len(roles) == len(found)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_last_of_components(component: str, tmp_path: Path) -> None:
+    """Listed last, as the README says, a component reaches what the others bring."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nresources: [more.yaml]\n"
+    )
+    more = {**workload("Deployment", PLAIN), "metadata": {"name": "more"}}
+    (tmp_path / "other" / "more.yaml").write_text(yaml.safe_dump(more))
+    kustomization = consumer(component).replace("components: [", "components: [other, ")
+
+    found = build_from(tmp_path, kustomization, app=yaml.safe_dump(workload("Deployment", PLAIN)))
+
+    assert comparable(injected(more, component)) == comparable(one(found, "Deployment", "more"))
 
 
 @pytest.mark.parametrize(

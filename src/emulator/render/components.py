@@ -6,6 +6,7 @@ injection adds to a pod, cut out of an injected one.
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -55,17 +56,27 @@ def words(parameters: dict[str, str]) -> Object:
     """Return word -> data, for the templates of the components."""
     return {
         "workloads": WORKLOADS,
+        # A replacement selects by a regular expression only since kustomize 5.7; before, it would select nothing.
+        "kinds": [(kind, workload) for workload in WORKLOADS for kind in workload.kinds.split("|")],
         "native": added(parameters, "native", "iptables"),
         "classic": added(parameters, "classic", "iptables"),
         "classic_job": added(parameters, "classic", "iptables", ownerReferences=[{"kind": "Job"}]),
         "env": added(parameters, "native", "env"),
         "role_variable": role_variable,
         "endpoint": f"http://127.0.0.1:{parameters['port']}",
-        "local_config": {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "any", "annotations": {"config.kubernetes.io/local-config": "true"}},
-        },
+        "forget": forget,
+    }
+
+
+def forget(name: str) -> Object:
+    """Return a transformer that removes a ConfigMap from the build; transformers run after replacements."""
+    patch = {"$patch": "delete", "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}
+    return {
+        "apiVersion": "builtin",
+        "kind": "PatchTransformer",
+        "metadata": {"name": f"forget-{name}"},
+        "target": {"kind": "ConfigMap", "name": name},
+        "patch": json.dumps(patch),
     }
 
 
