@@ -38,6 +38,7 @@ ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 # A case, and a word of the answer that only an object of ours that is in force can have put there.
 SIGNS = {"plain": "imds-redirect", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
 
+MADE_BEFORE = "made-before"  # a pod in the namespace of the case `plain`
 
 BY_NAME = {case.name: case for case in cases()}
 
@@ -76,6 +77,7 @@ def in_force(name: str, version: str, kubeconfig: Path, directory: Path) -> Iter
     for case in BY_NAME.values():
         make_namespace(api, {"name": namespace_of(case), "annotations": case.namespace_annotations}, case.parameters)
     stored = {case.name: api.try_pod(namespace_of(case), _patched(case, minor)) for case in BY_NAME.values()}
+    _make_pod_before(api)
     with contextlib.ExitStack() as stack:
         made = installed.objects(name)
         if minor < 30:
@@ -116,6 +118,18 @@ def make_namespace(api: Api, metadata: Object, parameters: dict[str, str]) -> No
     api.create("/api/v1/namespaces", {"metadata": metadata})
     api.create(f"{path}/serviceaccounts", {"metadata": {"name": "default"}})
     api.create(f"{path}/configmaps", {"metadata": {"name": installed.PARAMETERS}, "data": parameters})
+
+
+def _make_pod_before(api: Api) -> None:
+    """Make a labelled pod while nothing of ours is installed."""
+    case = BY_NAME["plain"]
+    metadata = {**case.pod["metadata"], "name": MADE_BEFORE, "namespace": namespace_of(case)}
+    api.create(pods_of(case), {**case.pod, "metadata": metadata})
+
+
+def pods_of(case: Case) -> str:
+    """Return where the pods of the case's namespace are."""
+    return f"/api/v1/namespaces/{namespace_of(case)}/pods"
 
 
 def _patched(case: Case, minor: int) -> Object:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from emulator import names
-from tests.parity.modes import BY_NAME, namespace_of
+from tests.parity.modes import BY_NAME, MADE_BEFORE, namespace_of, pods_of
 from tests.parity.outcomes import comparable
 from tests.pods.cases import cases, recorded
 
@@ -80,17 +80,34 @@ def test_no_api_token_in_what_is_added(mode: Mode) -> None:
 
 
 def test_update_is_left_alone(mode: Mode) -> None:
-    """C12: a pod that has the label and was not injected can be changed and deleted."""
-    case = BY_NAME["label-absent"]
-    assert mode.admit(case, None).message == ""
-    pods = f"/api/v1/namespaces/{namespace_of(case)}/pods"
-    name = case.pod["metadata"]["name"]
-    mode.api.create(pods, {**case.pod, "metadata": {**case.pod["metadata"], "namespace": namespace_of(case)}})
+    """C12: a pod that has the label and was made before there was an installation can be changed and deleted."""
+    pod = f"{pods_of(BY_NAME['plain'])}/{MADE_BEFORE}"
     changes: list[Object] = [
-        {"metadata": {"labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}}},
-        {"metadata": {"labels": {"x": "y"}}},
+        {"metadata": {"labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE, "x": "y"}}},
+        {"metadata": {"annotations": {names.ANNOTATION_ROLE_ARN: "none"}}},
         {"metadata": {"finalizers": []}},
     ]
 
-    assert [""] * 3 == [mode.api.send("PATCH", f"{pods}/{name}", change).message for change in changes]
-    assert mode.api.send("DELETE", f"{pods}/{name}", gracePeriodSeconds="0").message == ""
+    assert [""] * 3 == [mode.api.send("PATCH", pod, change).message for change in changes]
+    assert mode.api.send("DELETE", pod, gracePeriodSeconds="0").message == ""
+
+
+def label(value: str | None) -> Object:
+    """Return a change of the label; None removes it."""
+    return {"metadata": {"labels": {names.LABEL_ENABLED: value}}}
+
+
+@pytest.mark.claim("S36")
+def test_label_of_a_pod_made_without_us(mode: Mode) -> None:
+    """The label can't be added to it where the API server has policies; to a pod that is injected it can."""
+    case = BY_NAME["label-absent"]
+    named = {**case.pod, "metadata": {**case.pod["metadata"], "namespace": namespace_of(case)}}
+    mode.api.create(pods_of(case), named)
+    without = mode.api.send("PATCH", f"{pods_of(case)}/{named['metadata']['name']}", label("True"))
+    plain = BY_NAME["plain"].pod
+    mode.api.create(
+        pods_of(case), {**plain, "metadata": {**plain["metadata"], "name": "b", "namespace": namespace_of(case)}}
+    )
+
+    assert ("the pod was not injected" in without.message) is mode.has_policies
+    assert ["", ""] == [mode.api.send("PATCH", f"{pods_of(case)}/b", label(value)).message for value in (None, "True")]

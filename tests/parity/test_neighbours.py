@@ -1,0 +1,166 @@
+"""What becomes of an injection that others change: other policies in the same admission, people after it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from emulator import names
+from tests.parity.api import wait_until
+from tests.parity.modes import BY_NAME, make_namespace
+from tests.parity.test_namespaces import pod_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.parity.modes import Mode
+
+Object = dict[str, Any]
+
+NAMESPACE = "neighbours"
+OTHER_ROLE = "arn:aws:iam::123456789012:role/other"
+POLICIES = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicies"
+BINDINGS = "/apis/admissionregistration.k8s.io/v1/mutatingadmissionpolicybindings"
+# CEL of a JSON patch, each empty where there is nothing left to do, but for the stubborn one.
+ANNOTATES = (
+    f"object.metadata.annotations['{names.ANNOTATION_ROLE_ARN}'] == '{OTHER_ROLE}' ? []"
+    f" : [JSONPatch{{op: 'replace', value: '{OTHER_ROLE}',"
+    f" path: '/metadata/annotations/' + jsonpatch.escapeKey('{names.ANNOTATION_ROLE_ARN}')}}]"
+)
+HAS_AGENT = "object.spec.?initContainers.orValue([]).exists(c, c.name == 'agent-init')"
+ADDS_ONE = "[JSONPatch{op: 'add', path: '/spec/initContainers/0', value: {'name': 'agent-init', 'image': 'agent:1'}}]"
+STEPS_AHEAD = f"{HAS_AGENT} || !has(object.spec.initContainers) ? [] : {ADDS_ONE}"
+INSISTS = (
+    "!has(object.spec.initContainers) || object.spec.initContainers[0].name == 'agent-init' ? []"
+    f" : !{HAS_AGENT} ? {ADDS_ONE}"
+    " : [JSONPatch{op: 'move', from: '/spec/initContainers/' + string(object.spec.initContainers.map(c, c.name)"
+    ".indexOf('agent-init')), path: '/spec/initContainers/0'}]"
+)
+
+
+@pytest.fixture(scope="module")
+def namespace(mode: Mode) -> str:
+    """Have a namespace that the neighbours' policies look at."""
+    make_namespace(mode.api, {"name": NAMESPACE, "labels": {"neighbour": "x"}}, BY_NAME["plain"].parameters)
+    return NAMESPACE
+
+
+@pytest.fixture
+def neighbour(mode: Mode, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Have another policy in force, whose name is after ours; `request.param` is its patch."""
+    if not mode.has_policies:
+        pytest.skip("this API server has no such policies")
+    name = "zz-neighbour"
+    rules = [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]
+    policy = {
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "IfNeeded",
+            "matchConstraints": {
+                "resourceRules": rules,
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}},
+            },
+            # So that a test sees when the policy is in force.
+            "mutations": [
+                {"patchType": "JSONPatch", "jsonPatch": {"expression": request.param}},
+                {
+                    "patchType": "ApplyConfiguration",
+                    "applyConfiguration": {
+                        "expression": "Object{metadata: Object.metadata{labels: {'neighbour': 'was-here'}}}"
+                    },
+                },
+            ],
+        },
+    }
+    mode.api.create(POLICIES, policy)
+    mode.api.create(BINDINGS, {"metadata": {"name": name}, "spec": {"policyName": name}})
+    wait_until(lambda: _was_here(mode), "the neighbour's policy is in force")
+    yield
+    mode.api.send("DELETE", f"{BINDINGS}/{name}")
+    mode.api.send("DELETE", f"{POLICIES}/{name}")
+    wait_until(lambda: not _was_here(mode), "the neighbour's policy is gone")
+
+
+def _was_here(mode: Mode) -> bool:
+    return "was-here" in str(mode.api.try_pod(NAMESPACE, unlabelled()).object)
+
+
+def unlabelled() -> Object:
+    """Return a pod that our policies leave alone and the neighbours' don't mind."""
+    pod = copy.deepcopy(pod_with({}))
+    del pod["metadata"]["labels"]
+    return pod
+
+
+def emulator_role(pod: Object) -> list[str]:
+    """Return the roles that the emulator of a pod is told."""
+    [emulator] = [c for c in pod["spec"]["initContainers"] if c["name"] == names.EMULATOR_CONTAINER]
+    return [each["value"] for each in emulator["env"] if each["name"] == names.ENV_OWN_ROLE_ARN]
+
+
+@pytest.mark.parametrize("neighbour", [pytest.param(ANNOTATES, id="annotates")], indirect=True)
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.claim("S32")
+def test_annotation_changed_in_the_same_admission(mode: Mode, namespace: str) -> None:
+    """The emulator serves what the annotation says in the end."""
+    answer = mode.api.try_pod(namespace, pod_with({}))
+
+    assert answer.message == ""
+    assert OTHER_ROLE == answer.object["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN]
+    assert [OTHER_ROLE] == emulator_role(answer.object)
+
+
+@pytest.mark.parametrize("neighbour", [pytest.param(STEPS_AHEAD, id="steps ahead")], indirect=True)
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.claim("S37")
+def test_container_ahead_of_ours(mode: Mode, namespace: str) -> None:
+    """C71: ours are moved back to the front."""
+    answer = mode.api.try_pod(namespace, pod_with({}))
+
+    assert answer.message == ""
+    assert [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER, "agent-init"] == [
+        c["name"] for c in answer.object["spec"]["initContainers"]
+    ]
+
+
+@pytest.mark.parametrize("neighbour", [pytest.param(INSISTS, id="insists")], indirect=True)
+@pytest.mark.usefixtures("neighbour")
+@pytest.mark.claim("S37")
+def test_container_that_stays_ahead(mode: Mode, namespace: str) -> None:
+    """C71: where the other one has the last word the pod is refused by the guard, else ours stand first."""
+    answer = mode.api.try_pod(namespace, pod_with({}))
+
+    if mode.refuser.startswith("ValidatingAdmissionPolicy"):
+        assert 'init container "agent-init" stands before imds-emulator' in answer.message
+    else:
+        assert names.EMULATOR_CONTAINER == answer.object["spec"]["initContainers"][0]["name"]
+
+
+@pytest.mark.claim("S32")
+def test_annotation_changed_after_admission(mode: Mode, namespace: str) -> None:
+    """C94: neither while the pod waits at a gate nor later does an annotation change what the emulator is told."""
+    pod = pod_with({})
+    gated = {**pod, "spec": {**pod["spec"], "schedulingGates": [{"name": "example.com/wait"}]}}
+    given = gated["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN]
+    metadata = {**gated["metadata"], "name": "gated", "namespace": namespace}
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    mode.api.create(path, {**gated, "metadata": metadata})
+    changes: list[Object] = [
+        {"metadata": {"annotations": {names.ANNOTATION_ROLE_ARN: OTHER_ROLE}}},
+        {"spec": {"schedulingGates": []}},
+    ]
+
+    assert ["", ""] == [mode.api.send("PATCH", f"{path}/gated", change).message for change in changes]
+    stored = mode.api.send("GET", f"{path}/gated").object
+    ours = [c for c in _containers(stored) if c["name"] in (names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER)]
+    told = [each.get("value") for c in ours for each in c["env"] if each["name"] == names.ENV_OWN_ROLE_ARN]
+    assert [given] == told
+    assert "metadata.annotations" not in json.dumps(ours)
+
+
+def _containers(pod: Object) -> list[Object]:
+    return [*pod["spec"]["initContainers"], *pod["spec"]["containers"]]
