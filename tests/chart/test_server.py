@@ -154,9 +154,8 @@ def test_dry_runs_of_helm(server: Server) -> None:
         "namespaces.excludeRelease=false": [
             "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook beside it."
         ],
-        "sts.endpoint=http://moto:5000,sts.allowInsecureEndpoint=true": [
-            "sts.endpoint is http://moto:5000: tokens and keys go over the network in the clear."
-            " For local development only."
+        "sts.endpoint=http://m,sts.allowInsecureEndpoint=true": [
+            "sts.endpoint is http://m: tokens and keys go over the network in the clear. For local development only."
         ],
         "sts.durationSeconds=7200": [
             "sts.durationSeconds is 7200: a role whose MaxSessionDuration is shorter falls back to 3600."
