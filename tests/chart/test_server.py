@@ -101,7 +101,7 @@ def test_policy_mode(server: Server) -> None:
     applied = server.done(
         "apply", "--server-side", "--dry-run=server", "-f", "-", "-o", "json", given=json.dumps(pod())
     )
-    assert [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER] == [item["name"] for item in found["initContainers"]]
+    assert [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER] == [item["name"] for item in found["initContainers"]]
     assert found["initContainers"] == json.loads(applied)["spec"]["initContainers"]
 
 

@@ -11,7 +11,7 @@ from tests.e2e.release import Release, containers
 from tests.pods.cases import PARAMETERS, Case, cases, recorded
 
 REGISTRATION = "admissionregistration.k8s.io/v1"
-OURS = [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER]
+OURS = [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER]
 LIMITS = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "100m", "memory": "64Mi"}}
 
 

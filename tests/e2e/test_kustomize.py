@@ -18,7 +18,7 @@ from tests.kustomize.workloads import consumer
 pytestmark = pytest.mark.usefixtures("running")
 
 # Where each component puts the emulator.
-EMULATOR = {"sidecar": "initContainers/1", "sidecar-env": "initContainers/0", "sidecar-classic": "containers/0"}
+EMULATOR = {"sidecar": "initContainers/0", "sidecar-env": "initContainers/0", "sidecar-classic": "containers/0"}
 SDKS_ALONE = "\n".join(line for line in CLIENTS.splitlines() if "curl" not in line and "key=" not in line)
 
 
@@ -27,7 +27,7 @@ def trusting(component: str) -> str:
     if component not in EMULATOR:
         return ""
     source = {"configMap": {"name": CLIENT_CONFIG, "items": [{"key": "ca.crt", "path": names.CA_BUNDLE_FILE}]}}
-    variable = {"name": names.ENV_CA_BUNDLE, "value": f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"}
+    variable = {"name": names.ENV_OWN_CA_BUNDLE, "value": f"{names.TOKEN_DIRECTORY}/{names.CA_BUNDLE_FILE}"}
     spec = "/spec/template/spec"
     operations = [
         {"op": "add", "path": f"{spec}/volumes/0/projected/sources/-", "value": source},
@@ -64,7 +64,7 @@ def test_route(team: Team, component: str) -> None:
     ours = (
         [names.EMULATOR_CONTAINER]
         if component == "sidecar-env"
-        else [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER]
+        else [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER]
     )
     assert [*([] if component == "sidecar-env" else [by_curl]), *by_sdks, "asked"] == written
     assert [*ours, "app"] == containers(found)

@@ -14,7 +14,7 @@ from tests.e2e.release import VALUES, Release, containers
 
 pytestmark = [pytest.mark.last, pytest.mark.usefixtures("as_before")]
 
-NATIVE = [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER, "app"]
+NATIVE = [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER, "app"]
 POLICY = {"mode": "policy"}
 CLASSIC = {"sidecar": {**VALUES["sidecar"], "mode": "classic"}}
 COMPLETE_SECONDS = 90

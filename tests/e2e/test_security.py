@@ -233,7 +233,7 @@ def test_restricted(team: Team, chart: Release) -> None:
         team.kube.delete(path("v1", "Namespace", name=strict.namespace))
 
     assert refused.value.message.partition("violates ")[2] == VIOLATIONS
-    assert taken == [["webhook"], [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER, "app"]]
+    assert taken == [["webhook"], [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER, "app"]]
 
 
 VIOLATIONS = (

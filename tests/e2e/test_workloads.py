@@ -95,7 +95,7 @@ def test_init_containers(team: Team) -> None:
     assert lines(team, "init", "second", "second") == ["second"]
 
     pod = team.kube.request("GET", path("v1", "Pod", team.namespace, "init"))
-    assert containers(pod) == [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER, "first", "second", "app"]
+    assert containers(pod) == [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER, "first", "second", "app"]
 
 
 def _labelled_itself(team: Team) -> list[Object]:

@@ -50,13 +50,13 @@ def test_app(component: str, app: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_app_by_inject(app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`inject` makes of the labelled app what the component `sidecar` makes of the app itself."""
+    """`inject` makes of the labelled app what the component `sidecar` makes of the app, but for annotations as values."""
     labelled = tmp_path / "labelled.yaml"
     labelled.write_text(yaml.safe_dump_all(enabled(item) if row_of(item["kind"]) else item for item in plain(app)))
 
     status = inject.main(["-f", str(labelled)])
 
-    expected = [injected(item, "sidecar") if row_of(item["kind"]) else item for item in plain(app)]
+    expected = [injected(item, "sidecar", is_built=False) if row_of(item["kind"]) else item for item in plain(app)]
     assert 0 == status
     assert by_name(expected) == by_name(objects(capsys.readouterr().out))
 

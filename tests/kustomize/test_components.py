@@ -152,7 +152,7 @@ def test_last_of_components(component: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("component", "expected"),
     {
-        "sidecar": ["imds-redirect", "imds-emulator", "first", "second"],
+        "sidecar": ["imds-emulator", "imds-redirect", "first", "second"],
         "sidecar-classic": ["first", "second", "imds-redirect"],
         "sidecar-env": ["imds-emulator", "first", "second"],
     }.items(),

@@ -14,7 +14,7 @@ import yaml
 from emulator import names
 from emulator.injection import patch
 from emulator.injection.facts import Facts
-from emulator.render.components import WORKLOADS, Workload
+from emulator.render.components import WORKLOADS, Workload, by_annotation
 from tests.kustomize.building import ROOT, Object
 
 ROLE = "arn:aws:iam::123456789012:role/app-role"
@@ -62,8 +62,11 @@ def enabled(workload: Object, role: str = ROLE) -> Object:
     return result
 
 
-def injected(workload: Object, component: str, role: str = ROLE) -> Object:
-    """Return the workload as a component should make it: for a sidecar's, with the pods that the webhook makes."""
+def injected(workload: Object, component: str, role: str = ROLE, *, is_built: bool = True) -> Object:
+    """Return the workload as a component should make it: for a sidecar's, with the pods that the webhook makes.
+
+    `is_built`: by kustomize, whose sidecar reads all but the role from the annotations.
+    """
     result = enabled(workload, role)
     if component == "enable":
         return result
@@ -75,6 +78,8 @@ def injected(workload: Object, component: str, role: str = ROLE) -> Object:
     if workload["kind"] in ("Job", "CronJob"):
         given["metadata"]["ownerReferences"] = [{"kind": "Job"}]  # as the Job controller will
     patch.apply(pod, patch.operations(Facts(given, {**DEFAULTS, "sidecarMode": sidecar_mode})))
+    for container in (*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]):
+        container.update(by_annotation(container) if is_built else {})
     for container in pod["spec"]["containers"]:
         for variable in container.get("env") or []:
             if variable["name"] == names.ENV_END_WITH_APP_SECONDS:

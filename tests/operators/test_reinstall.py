@@ -57,7 +57,7 @@ def created(server: Server) -> str:
         return result.stderr
     containers = json.loads(result.stdout)["spec"].get("initContainers", [])
     variables = [each for item in containers if item["name"] == names.EMULATOR_CONTAINER for each in item["env"]]
-    return next((each["value"] for each in variables if each["name"] == names.ENV_REGION), "none")
+    return next((each.get("value") or "none" for each in variables if each["name"] == names.ENV_OWN_REGION), "none")
 
 
 def wait_for(server: Server, expected: str) -> None:

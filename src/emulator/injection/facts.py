@@ -59,7 +59,7 @@ NATIVE_SIDECARS_SINCE = (1, 32)
 ODD_PATTERN = r"[^ -~\t\r\n]"
 ODD_PART_PATTERN = r"[ -~\t\r\n]{0,50}[^ -~\t\r\n]{1,4}"
 # The emulator's variable -> the annotation that it follows, and the fact that is its value.
-_FOLLOWING = {
+FOLLOWING = {
     names.ENV_OWN_REGION: (names.ANNOTATION_REGION, "region_value"),
     names.ENV_IMDS_VERSION: (names.ANNOTATION_IMDS_VERSION, "imds_version"),
     names.ENV_OWN_SESSION_NAME: (names.ANNOTATION_SESSION_NAME, "session_name"),
@@ -404,14 +404,14 @@ class Facts(ResourceFacts):
         f"{{{text(names.ENV_OWN_ROLE_ARN)}: variables.role_arn_value,\n"
         + ",\n".join(
             f" ?{text(variable)}: {annotation(key)} != '' ? optional.of(string(variables.{asked})) : optional.none()"
-            for variable, (key, asked) in _FOLLOWING.items()
+            for variable, (key, asked) in FOLLOWING.items()
         )
         + "}"
     )
     def asked(self) -> dict[str, str]:
         """What the annotations ask for, by the emulator's variable; not what they leave to an installation."""
         return {names.ENV_OWN_ROLE_ARN: self.role_arn_value} | {
-            variable: getattr(self, asked) for variable, (key, asked) in _FOLLOWING.items() if self.annotations.get(key)
+            variable: getattr(self, asked) for variable, (key, asked) in FOLLOWING.items() if self.annotations.get(key)
         }
 
     # Of a pod that is injected already: by an annotation that was changed since, say by another webhook.

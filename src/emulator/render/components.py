@@ -13,7 +13,7 @@ from typing import Any
 
 from emulator import names
 from emulator.injection import patch
-from emulator.injection.facts import Facts
+from emulator.injection.facts import FOLLOWING, Facts
 
 Object = dict[str, Any]
 
@@ -85,6 +85,27 @@ def role_variable(containers: str) -> str:
     return f"spec.{containers}.[name={names.EMULATOR_CONTAINER}].env.[name={names.ENV_OWN_ROLE_ARN}].value"
 
 
+def by_annotation(container: Object) -> Object:
+    """Return the emulator's variables with those by the downward API that follow an annotation; {} for another's.
+
+    A build can't copy an annotation's text into a variable; only the role it knows.
+    """
+    if container["name"] != names.EMULATOR_CONTAINER:
+        return {}
+    keys = {variable: key for variable, (key, _) in FOLLOWING.items()}
+    return {
+        "env": [
+            {
+                "name": each["name"],
+                "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{keys[each['name']]}']"}},
+            }
+            if each["name"] in keys
+            else each
+            for each in container["env"]
+        ]
+    }
+
+
 def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **metadata: Any) -> Object:  # noqa: ANN401
     """Return what the injection adds to a pod's spec: fields, and items of lists.
 
@@ -97,6 +118,8 @@ def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **m
     injected = deepcopy(pod)
     patch.apply(injected, patch.operations(Facts(pod, chosen)))
     spec: Object = injected["spec"]
+    for container in (*spec["initContainers"], *spec["containers"]):
+        container.update(by_annotation(container))
     return {
         key: [item for item in value if item not in own] if isinstance(value, list) else value
         for key, value in spec.items()
