@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from emulator import names
+from emulator.injection.recognition import OUR_CONTAINERS
 from tests.kustomize.building import KustomizeError, build_from, kubectl_kustomize, kustomize, objects, one
 from tests.kustomize.workloads import (
     COMPONENTS,
     DEFAULTS,
     FORMS,
+    ROLE,
     by_name,
     comparable,
     consumer,
@@ -172,21 +175,22 @@ def test_settings_by_patch(tmp_path: Path) -> None:
 patches:
   - target: {kind: Job}
     patch: |-
-      - {op: add, path: /spec/template/spec/initContainers/1/env/-, value: {name: AWS_REGION, value: eu-west-1}}
+      - {op: test, path: /spec/template/spec/initContainers/0/env/4/name, value: IMDS_EMULATOR_REGION}
+      - {op: replace, path: /spec/template/spec/initContainers/0/env/4/value, value: eu-west-1}
 images: [{name: imds-emulator/emulator, newName: reg.example/emulator, newTag: "9"}]
 """
     found = build_from(tmp_path, consumer("sidecar") + patches, app=yaml.safe_dump(with_containers()))
-    redirect, emulator = template_of(one(found, "Job"))["spec"]["initContainers"]
+    emulator, redirect = template_of(one(found, "Job"))["spec"]["initContainers"]
 
-    assert {"name": "AWS_REGION", "value": "eu-west-1"} == emulator["env"][-1]
+    assert {"name": names.ENV_OWN_REGION, "value": "eu-west-1"} in emulator["env"]
     assert ("imds-redirect", "reg.example/emulator:9") == (redirect["name"], emulator["image"])
 
 
 def is_for_kustomize(case: cases.Case) -> bool:
     """Tell whether a case is of what a build can do.
 
-    A build has no parameters of an installation, refuses nothing, looks at no annotation or profile of a pod, and is
-    given manifests, not what a controller or a webhook made of them.
+    A build has no parameters of an installation, refuses nothing, looks at no annotation, resources or profile of a
+    pod, and is given manifests, not what a controller or a webhook made of them.
     """
     metadata, spec = case.pod["metadata"], case.pod["spec"]
     profile = ((spec.get("securityContext") or {}).get("appArmorProfile") or {}).get("type")
@@ -194,11 +198,19 @@ def is_for_kustomize(case: cases.Case) -> bool:
     return (
         case.parameters == cases.PARAMETERS
         and ".injected.yaml" in cases.recorded(case.name)
+        and resources(case.name) == resources("plain")
         and not {names.ANNOTATION_APP_REGION, names.ANNOTATION_END_WITH_APP} & metadata["annotations"].keys()
         and profile != "Localhost"
         and "ownerReferences" not in metadata
         and names.EMULATOR_CONTAINER not in [container["name"] for container in containers]
     )
+
+
+def resources(name: str) -> set[str]:
+    """Return what the containers that are injected into a case request, and their limits."""
+    spec = yaml.safe_load(cases.recorded(name)[".injected.yaml"])["spec"]
+    found = [*spec["containers"], *(spec.get("initContainers") or [])]
+    return {json.dumps(each.get("resources")) for each in found if each["name"] in OUR_CONTAINERS}
 
 
 POD_CASES = [case for case in cases.cases() if is_for_kustomize(case)]
@@ -221,19 +233,18 @@ def test_parity(built: tuple[str, dict[str, Object]], case: cases.Case) -> None:
     found = pods[case.name.lower()]
 
     assert comparable(injected(given(case, component), component)) == comparable(found)
-    # All are built with one role, which not every pod's region fits.
-    found["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN] = case.pod["metadata"]["annotations"][
-        names.ANNOTATION_ROLE_ARN
-    ]
     again = pure.outcome(cases.Case("built", found, {}, DEFAULTS))
     assert (None, "") == (again.pod, again.refusal)
 
 
 def given(case: cases.Case, component: str) -> Object:
-    """Return a case's pod as a manifest of its own name, without what a component does otherwise (see the README)."""
+    """Return a case's pod as a manifest of its own name, with the build's role, and without what no component reads."""
     pod = copy.deepcopy(case.pod)
     pod["metadata"]["name"] = case.name.lower()
-    pod["metadata"]["annotations"].pop(names.ANNOTATION_REDIRECT, None)
+    pod["metadata"]["annotations"] = {
+        key: value for key, value in pod["metadata"]["annotations"].items() if not key.startswith("imds-emulator/")
+    }
+    pod["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN] = ROLE
     if component == "sidecar-env":
         without_own_endpoint(pod)
     return pod
