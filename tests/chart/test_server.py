@@ -157,6 +157,12 @@ def test_dry_runs_of_helm(server: Server) -> None:
         "sts.endpoint=http://m,sts.allowInsecureEndpoint=true": [
             "sts.endpoint is http://m: tokens and keys go over the network in the clear. For local development only."
         ],
+        "sts.durationSeconds=1799": [
+            "sts.durationSeconds is 1799: some SDKs then ask at nearly every call; use 1800 or more."
+        ],
+        "redirect.mode=env": [
+            "redirect.mode is env: what does not read AWS_EC2_METADATA_SERVICE_ENDPOINT gets the node's role."
+        ],
         "sts.durationSeconds=7200": [
             "sts.durationSeconds is 7200: a role whose MaxSessionDuration is shorter falls back to 3600."
         ],

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from emulator.injection.parameters import read_parameters
+from emulator.injection.parameters import parameter_warnings, read_parameters
 from emulator.settings import SettingsError
 from emulator.webhook.settings import WebhookSettings, webhook_settings
 from tests.webhook.running import PARAMETERS, parameters
@@ -133,6 +133,11 @@ def test_parameters(tmp_path: Path) -> None:
         ("useFipsEndpoint", "yes", "useFipsEndpoint='yes': must be one of true, false"),
         ("allowedRolesMode", "on", "allowedRolesMode='on': must be one of off, audit, enforce"),
         ("allowedRolesMode", "enforce\n", "allowedRolesMode='enforce\\n': must have no white space around it"),
+        ("redirectAllowed", "", "redirectAllowed is not set: set it to one or more of iptables, env"),
+        ("redirectAllowed", "iptables,ebpf", "redirectAllowed='ebpf': must be one of iptables, env"),
+        ("mesh", "kuma", "mesh='kuma': must be one of none, istio, linkerd"),
+        ("emulatorMemoryLimit", "64MB", "='64MB': must be a quantity above 0, such as 100m or 64Mi, or empty"),
+        ("redirectCpuRequest", "300m", "='300m': must not be above redirectCpuLimit, '200m'"),
         ("healthPort", "16925", "healthPort='16925': must differ from port"),
         (
             "stsEndpoint",
@@ -158,6 +163,18 @@ def test_wrong_parameter(tmp_path: Path, key: str, value: str, expected: str) ->
         str(caught.value).replace(": invalid ", ": ").startswith(f"IMDS_EMULATOR_PARAMETERS={str(tmp_path)!r}: {key}")
     )
     assert str(caught.value).endswith(expected)
+
+
+def test_mode_that_is_not_allowed(tmp_path: Path) -> None:
+    """The default mode of the redirect must be one that pods may have."""
+    with pytest.raises(SettingsError, match=r"redirectMode='iptables': must be one of redirectAllowed, 'env'$"):
+        read_parameters(parameters(tmp_path, redirectAllowed="env"))
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [("1799", 1), ("1800", 0)])
+def test_short_duration(seconds: str, expected: int) -> None:
+    """Half of the life is left when the emulator renews: below 15 minutes botocore and Java ask at every call."""
+    assert expected == len(parameter_warnings({"durationSeconds": seconds}))
 
 
 def test_missing_parameter(tmp_path: Path) -> None:
