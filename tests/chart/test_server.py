@@ -140,19 +140,19 @@ def test_dry_runs_of_helm(server: Server) -> None:
     {
         "": [],
         "mode=policy": [],
-        "replicas=1": ["replicas is 1: while that pod restarts, labelled pods are refused."],
+        "replicas=1": ["replicas is 1: while that pod restarts, labelled pods are rejected."],
         "podDisruptionBudget.enabled=false": [
-            "podDisruptionBudget.enabled is false: draining nodes may leave no webhook, and labelled pods are refused."
+            "podDisruptionBudget.enabled is false: draining nodes may leave no webhook, and labelled pods are rejected."
         ],
         "certificate.mode=secret,certificate.secretName=tls": [
-            "certificate.caBundle is empty: until something fills in caBundle, labelled pods are refused."
+            "certificate.caBundle is empty: until something fills in caBundle, labelled pods are rejected."
         ],
         "hostNetwork=true": [
-            "hostNetwork: each replica needs a node of its own, and an upgrade one more.",
+            "hostNetwork is true: each replica needs a node of its own. An upgrade ends an old pod before it starts a new one.",
             "hostNetwork without dnsPolicy ClusterFirstWithHostNet: the webhook resolves names by the node's DNS.",
         ],
         "namespaces.excludeRelease=false": [
-            "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook beside it."
+            "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook in the same namespace."
         ],
         "sts.endpoint=http://m,sts.allowInsecureEndpoint=true": [
             "sts.endpoint is http://m: tokens and keys go over the network in the clear. For local development only."
@@ -164,10 +164,10 @@ def test_dry_runs_of_helm(server: Server) -> None:
             "redirect.mode is env: what does not read AWS_EC2_METADATA_SERVICE_ENDPOINT gets the node's role."
         ],
         "sts.durationSeconds=7200": [
-            "sts.durationSeconds is 7200: a role whose MaxSessionDuration is shorter falls back to 3600."
+            "sts.durationSeconds is 7200: for a role whose MaxSessionDuration is shorter, 3600 is used."
         ],
         "apps.setRegion=true": [
-            "apps.setRegion without sts.region: pods without the annotation imds-emulator/region are refused."
+            "apps.setRegion without sts.region: pods without the annotation imds-emulator/region are rejected."
         ],
     }.items(),
 )

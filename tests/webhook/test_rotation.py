@@ -192,8 +192,9 @@ def test_parameters_are_reread(api: FakeApi, environ: dict[str, str], tmp_path: 
     """A ConfigMap that changes is in force without a restart; one that lacks a key changes nothing and is named."""
     with running(environ, tmp_path / "log") as webhook:
         before = patch(webhook.port, api)
-        parameters(tmp_path / "parameters", region="eu-central-1")
+        parameters(tmp_path / "parameters", region="eu-central-1", durationSeconds="900")
         wait_for("the change is in force", lambda: patch(webhook.port, api) != before)
+        assert "level=warning event=parameter message=\"durationSeconds='900': SDKs" in webhook.log
         changed = patch(webhook.port, api)
         (tmp_path / "parameters" / "region").unlink()
         wait_for("it says so", lambda: "there is no region" in webhook.log)
