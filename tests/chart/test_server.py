@@ -148,11 +148,17 @@ def test_dry_runs_of_helm(server: Server) -> None:
             "certificate.caBundle is empty: until something fills in caBundle, labelled pods are rejected."
         ],
         "hostNetwork=true": [
-            "hostNetwork is true: each replica needs a node of its own. An upgrade ends an old pod before it starts a new one.",
-            "hostNetwork without dnsPolicy ClusterFirstWithHostNet: the webhook resolves names by the node's DNS.",
+            (
+                "hostNetwork is true: each replica needs a node of its own."
+                " An upgrade ends an old pod before it starts a new one."
+            ),
+            "hostNetwork without dnsPolicy ClusterFirstWithHostNet: the webhook uses the node's DNS.",
         ],
         "namespaces.excludeRelease=false": [
-            "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook in the same namespace."
+            (
+                "namespaces.excludeRelease is false: a labelled pod in imds-emulator waits for the webhook in the same"
+                " namespace."
+            )
         ],
         "sts.endpoint=http://m,sts.allowInsecureEndpoint=true": [
             "sts.endpoint is http://m: tokens and keys go over the network in the clear. For local development only."
