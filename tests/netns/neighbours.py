@@ -5,6 +5,8 @@ Goes in: a pod. Comes out: rules in effect, and answers of who gets which traffi
 
 from __future__ import annotations
 
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from tests.netns.peer import Listener
     from tests.netns.pods import Question
 
+API = Path(__file__).with_name("api.py")
+API_PORT = 8001
+SERVICE = "10.96.0.10"
 RULES = Path(__file__).with_name("rules")
 BACKENDS = ("nft", "legacy")
 APP_UID = 1000
@@ -37,6 +42,7 @@ class Neighbour:
     outbound: int = 0
     inbound: int = 0
     dns: int = 0
+    service: bool = False  # it makes a Service of the cluster reachable
 
     @property
     def is_mesh(self) -> bool:
@@ -87,14 +93,26 @@ def istio_iptables(backend: str) -> Callable[[Pod], None]:
     return istio("--redirect-dns", "--capture-all-dns", "--force-iptables-binary", backend)
 
 
-ISTIO = {"proxy_uid": 1337, "outbound": 15001, "inbound": 15006}
+def kube_proxy(pod: Pod) -> None:
+    """Run kube-proxy in nftables mode on the node, for one Service; returns once the pod reaches it."""
+    api = pod.node.start(sys.executable, str(API), str(API_PORT), SERVICE, "80", NODE_IPV4, "443")
+    assert api.stdout is not None
+    assert api.stdout.readline() == "ready\n"
+    options = ("--proxy-mode=nftables", "--hostname-override=node", "--conntrack-max-per-core=0")
+    pod.node.start(str(programs.path("kube-proxy")), *options, f"--master=http://127.0.0.1:{API_PORT}")
+    end = time.monotonic() + 60
+    while pod.node.run("nft", "list", "map", "ip", "kube-proxy", "service-ips").out.count(SERVICE) == 0:
+        assert time.monotonic() < end, "kube-proxy wrote no rule within a minute"
+        time.sleep(0.1)
+
+
 ISTIO_VERSION = find("istio-iptables").version
 NEIGHBOURS = (
     *(
-        Neighbour(f"Istio, iptables ({backend})", ISTIO_VERSION, istio_iptables(backend), **ISTIO, dns=15053)
+        Neighbour(f"Istio, iptables ({backend})", ISTIO_VERSION, istio_iptables(backend), 1337, 15001, 15006, 15053)
         for backend in BACKENDS
     ),
-    Neighbour("Istio, native nftables", ISTIO_VERSION, istio("--native-nftables"), **ISTIO),
+    Neighbour("Istio, native nftables", ISTIO_VERSION, istio("--native-nftables"), 1337, 15001, 15006),
     *(
         Neighbour(
             f"Linkerd, iptables ({backend})",
@@ -119,6 +137,7 @@ NEIGHBOURS = (
         for backend in BACKENDS
     ),
     *(Neighbour(f"a DROP of the address, iptables ({backend})", "", restored("drop", backend)) for backend in BACKENDS),
+    Neighbour("kube-proxy on the node, nftables", find("kube-proxy").version, kube_proxy, service=True),
     Neighbour("a DROP of the address, nftables", "", lambda pod: done(pod, "nft", "-f", str(RULES / "drop.nft"))),
 )
 
@@ -145,6 +164,8 @@ def traffic(pod: Pod, neighbour: Neighbour) -> tuple[dict[str, str], dict[str, s
         "the emulator's, to STS": ("tcp", NODE_IPV4, 443, EMULATOR_UID),
         "the emulator's DNS": ("udp", NODE_IPV4, 53, EMULATOR_UID),
     }
+    if neighbour.service:
+        from_pod["the app's, to a Service"] = ("tcp", SERVICE, 80, APP_UID)
     from_node: dict[str, Question] = {
         "to the app": ("tcp", POD_IPV4, 8080, 0),
         "the kubelet's, to the health port": ("tcp", POD_IPV4, HEALTH_PORT, 0),

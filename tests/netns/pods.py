@@ -80,11 +80,15 @@ class Namespace:
 
     def serve_all(self, listeners: list[Listener]) -> None:
         """Start one process that answers at many ports, as many users."""
-        command = self.enter(sys.executable, str(PEER), "serve", json.dumps(listeners))
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.servers.append(server)
+        server = self.start(sys.executable, str(PEER), "serve", json.dumps(listeners))
         assert server.stdout is not None
         assert server.stdout.readline() == "ready\n"
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start a program in here that runs until the namespace is deleted."""
+        server = subprocess.Popen(self.enter(*command), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.servers.append(server)
+        return server
 
     def ask(self, address: str, port: int, kind: str = "tcp", uid: int = 0) -> str:
         """Return what a client in here is answered."""

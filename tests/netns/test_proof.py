@@ -78,6 +78,17 @@ def test_somebody_s_nat_ahead(pod: Pod, priority: str) -> None:
         assert f"{NOT}a connection does not arrive at 127.0.0.1 port 16925{REMEDY}" == result.err
 
 
+@pytest.mark.parametrize("table", ["raw", "mangle"])
+def test_somebody_s_drop_ahead(pod: Pod, table: str) -> None:
+    """So does a rule that drops the address before any nat."""
+    drop = f"-t {table} -A OUTPUT -d {IMDS_IPV4}/32 -j DROP"
+    assert pod.run("iptables-nft", "-w", *drop.split()).status == 0
+
+    result = pod.redirect()
+
+    assert (1, f"{NOT}timed out{REMEDY}") == (result.status, result.err)
+
+
 @pytest.mark.parametrize("families", [{}, {"ipv6": True}])
 def test_waits_for_the_emulator(new_pod: Callable[..., Pod], token: Path, families: dict[str, bool]) -> None:
     """With --wait the rules are there before the emulator, whose port stays free, and success means that it started."""
