@@ -50,7 +50,7 @@ def test_app(component: str, app: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("app", APPS, ids=lambda app: app.name)
 def test_app_by_inject(app: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """`inject` makes of the labelled app what the component `sidecar` makes of the app, but for annotations as values."""
+    """`inject` makes of the labelled app what the component `sidecar` does, but for annotations as values."""
     labelled = tmp_path / "labelled.yaml"
     labelled.write_text(yaml.safe_dump_all(enabled(item) if row_of(item["kind"]) else item for item in plain(app)))
 
