@@ -231,7 +231,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("case", POD_CASES, ids=lambda case: case.name)
 def test_parity(built: tuple[str, dict[str, Object]], case: cases.Case) -> None:
-    """Each pod file comes out of the build as the webhook would make it, which then leaves all but the pod's words as it is."""
+    """Each pod file comes out of the build as the webhook makes it, which then changes the pod's own words alone."""
     component, pods = built
 
     found = pods[case.name.lower()]
