@@ -3,8 +3,6 @@
 A command's module is imported only when it is asked for, because the sidecar pays for each import in memory.
 """
 
-from __future__ import annotations
-
 import sys
 
 # command -> (module, one line for the list). The first four are configured by environment variables.

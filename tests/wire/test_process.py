@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.wire.conftest import World
 
 HEAVY = {"asyncio", "dataclasses", "enum", "json", "logging", "os", "re", "socket", "ssl", "threading", "typing"}
-START_ONLY = {"emulator.arn", "emulator.partitions", "emulator.settings", "emulator.sidecar.sockets"}
+START_ONLY = {"emulator.arn", "emulator.names", "emulator.partitions", "emulator.settings", "emulator.sidecar.sockets"}
 CHILD_ONLY = {
     "_ssl",
     "emulator.cores",

@@ -4,6 +4,7 @@ The exit status is 0 after SIGTERM, 2 for a wrong setting, which a line names th
 termination message.
 """
 
+import gc
 import posix
 import sys
 
@@ -27,16 +28,18 @@ def main(arguments: list[str]) -> int:
     """Serve until SIGTERM; return the exit status."""
     if arguments:
         return _refuse(f"{arguments[0]!r} is not an argument: configure serve by environment variables")
-    from emulator.settings import SettingsError  # noqa: PLC0415 - see `_forget_start`
+    from emulator.settings import SettingsError  # noqa: PLC0415 - see `_forget`
 
     try:
         settings, credential_sockets, health_socket = _start()
     except SettingsError as error:
         return _refuse(str(error))
     del SettingsError
-    _forget_start()
-    from emulator.sidecar.service import Sidecar  # noqa: PLC0415 - see `_forget_start`
+    _forget(*START_MODULES)
+    gc.collect()
+    from emulator.sidecar.service import Sidecar  # noqa: PLC0415 - see `_forget`
 
+    _forget("emulator.names")  # of which each module has taken what it needs
     sidecar = Sidecar(settings, credential_sockets, health_socket)
     end_on_sigterm(settings.serve_after_sigterm_seconds)
     try:
@@ -62,7 +65,7 @@ def end_on_sigterm(after_seconds: int) -> None:
 
 def _start() -> "tuple[ServeSettings, list[socket], socket]":
     """Check the settings and listen, before anything else: a client that comes early waits, and is not refused."""
-    from emulator.settings import environment, notices, serve_settings  # noqa: PLC0415 - see `_forget_start`
+    from emulator.settings import environment, notices, serve_settings  # noqa: PLC0415 - see `_forget`
     from emulator.sidecar.sockets import credential_sockets, health_socket  # noqa: PLC0415 - likewise
 
     settings = serve_settings(environment())
@@ -72,15 +75,12 @@ def _start() -> "tuple[ServeSettings, list[socket], socket]":
     return settings, credential_sockets(settings.port), health_socket(settings.health_port)
 
 
-def _forget_start() -> None:
+def _forget(*modules: str) -> None:
     """Unload what only the start needs, before the rest is loaded in its place: 60 KB of the 300 KB of our code."""
-    import gc  # noqa: PLC0415 - for this alone
-
-    for name in START_MODULES:
+    for name in modules:
         package, _, module = name.rpartition(".")
         del sys.modules[name]
         delattr(sys.modules[package], module)
-    gc.collect()
 
 
 def _refuse(message: str) -> int:

@@ -4,14 +4,14 @@ Goes in: the bytes received so far. Comes out: a `Request`, None while it is not
 Forgiving where old clients need it (bare line feeds, missing lengths), strict about what a body's length is.
 """
 
-from emulator import names
+from emulator.names import IMDS_IPV4, IMDS_IPV6
 
 HEAD_LIMIT = 8192  # bytes of request line and headers
 BODY_LIMIT = 8192  # bytes of a body, which nothing here wants: it is read past
 SEEN_LIMIT = 64  # requests whose reading is remembered
 SEEN_REQUEST_LIMIT = 1024  # bytes of a request that is worth remembering
 # Whom a request in absolute form may be for: the metadata service and loopback. For others this would be a proxy.
-OWN_HOSTS = (names.IMDS_IPV4.encode(), b"[%b]" % names.IMDS_IPV6.encode(), b"127.0.0.1", b"[::1]", b"localhost")
+OWN_HOSTS = (IMDS_IPV4.encode(), b"[%b]" % IMDS_IPV6.encode(), b"127.0.0.1", b"[::1]", b"localhost")
 HEX_DIGITS = frozenset(b"0123456789abcdefABCDEF")
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
