@@ -7,7 +7,6 @@ Comes out: `Facts`, all questions as attributes, and `QUESTIONS`, the same as va
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulator import names
@@ -15,6 +14,7 @@ from emulator.injection.cel_text import annotation, annotation_or, numbered, par
 from emulator.injection.globs import glob_matches
 from emulator.injection.invisible import INVISIBLE, by_number
 from emulator.injection.json_values import at, maps
+from emulator.injection.once import Once
 from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, fact
 from emulator.injection.recognition import (
     IS_EMPTY_VOLUME,
@@ -101,8 +101,11 @@ class Facts(ResourceFacts):
     )
     def odd_annotation(self) -> str:
         """The first of our annotations with a character that is not printable ASCII; '' if there is none."""
-        odd = (key for key in names.POD_ANNOTATIONS if re.search(ODD_PATTERN, self.annotations.get(key) or ""))
-        return next(odd, "")
+        for key in names.POD_ANNOTATIONS:
+            value = self.annotations.get(key)
+            if value and not (value.isascii() and value.isprintable()) and re.search(ODD_PATTERN, value):
+                return key
+        return ""
 
     @fact(
         f"variables.annotations[?variables.odd_annotation].orValue('').find({text(ODD_PART_PATTERN)}).split('').map(c,"
@@ -477,7 +480,7 @@ class Facts(ResourceFacts):
             glob_matches(glob, self.role_arn) for glob in self.allowed_roles
         )
 
-    @cached_property
+    @Once
     def others_variables(self) -> list[tuple[Object, set[str]]]:
         """Each container that is not ours, with the names of the variables that it sets itself."""
         return [(container, set(env_names(container))) for container in self.others]

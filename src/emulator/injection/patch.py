@@ -109,7 +109,10 @@ def _is_there(node: Any, facts: Facts) -> bool:  # noqa: ANN401 - a tree of node
 
 
 def _holds(when: tuple[str, ...], facts: Facts) -> bool:
-    return all(getattr(facts, name) for name in when)
+    for name in when:  # noqa: SIM110 - half the time of all(), and asked for each step
+        if not getattr(facts, name):
+            return False
+    return True
 
 
 def _add(path: str, json: Any) -> Operation:  # noqa: ANN401 - any JSON

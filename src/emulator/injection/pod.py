@@ -7,13 +7,13 @@ Comes out: `Pod`, the answers as attributes; and their CEL, which `facts` comple
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emulator import names
 from emulator.arn import ROLE_ARN_PATTERN
 from emulator.injection.cel_text import annotation, text, texts, trimmed
 from emulator.injection.json_values import at, maps
+from emulator.injection.once import Once
 from emulator.injection.recognition import (
     EMULATOR_FAULT,
     EMULATOR_VARIABLES,
@@ -49,12 +49,12 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 VARIABLES: dict[str, str] = {}
 
 
-def fact(cel: str) -> Callable[[Callable[[Any], T]], cached_property[T]]:
+def fact(cel: str) -> Callable[[Callable[[Any], T]], Once[T]]:
     """Give a question its CEL text."""
 
-    def register(method: Callable[[Any], T]) -> cached_property[T]:
+    def register(method: Callable[[Any], T]) -> Once[T]:
         VARIABLES[method.__name__] = cel
-        return cached_property(method)
+        return Once(method)
 
     return register
 

@@ -28,6 +28,7 @@ def quantity(text: str) -> Fraction | None:
     return Fraction(f"{number}{suffix}")
 
 
+@lru_cache(maxsize=1024)
 def is_number(text: str) -> bool:
     """Tell whether a text is a quantity above 0."""
     return re.fullmatch(QUANTITY_PATTERN, text) is not None and bool(quantity(text))
@@ -38,6 +39,7 @@ def is_number_cel(value: str) -> str:
     return f"{value}.matches({cel_text.text(QUANTITY_PATTERN)}) && quantity({value}).isGreaterThan(quantity('0'))"
 
 
+@lru_cache(maxsize=1024)
 def exceeds(request: str, limit: str) -> bool:
     """Tell whether a request is above a limit; neither may be there."""
     asked, most = quantity(request), quantity(limit)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.injection.cel_text import annotation, param
 from emulator.injection.json_values import at
+from emulator.injection.once import Once
 from emulator.injection.pod import VARIABLES, Object, Pod, fact
 from emulator.injection.quantities import exceeds, exceeds_cel, is_number, is_number_cel, quantity
 
@@ -41,13 +41,16 @@ def _parameter(container: str, resource: str, kind: str) -> str:
     return f"{container}{resource.capitalize()}{kind.capitalize()}"
 
 
-def _number(container: str, resource: str, kind: str) -> cached_property[str]:
+def _number(container: str, resource: str, kind: str) -> Once[str]:
     own = KEYS[resource, kind]
     # Of a Guaranteed pod: requests are equal to limits.
     either = [KEYS[resource, "limit"], KEYS[resource, "request"]]
     installed = [_parameter(container, resource, each) for each in ("limit", "request")]
+    default = _parameter(container, resource, kind)
 
     def find(facts: ResourceFacts) -> str:
+        if facts.has_installed_numbers:
+            return facts.parameters[default]
         if given := facts.annotations.get(own):
             return given
         if facts.has_pod_resources:
@@ -55,15 +58,15 @@ def _number(container: str, resource: str, kind: str) -> cached_property[str]:
         if facts.guaranteed:
             given_here = (facts.annotations.get(key) or "" for key in either)
             return next(filter(None, (*given_here, *(facts.parameters[key] for key in installed))), "")
-        return facts.parameters[_parameter(container, resource, kind)]
+        return facts.parameters[default]
 
     cel = [annotation(key) for key in either] + [param(key) for key in installed]
     first = "[" + ", ".join(f"string({each})" for each in cel) + "].filter(q, q != '')"
     VARIABLES[fact_name(container, resource, kind)] = (
         f"{annotation(own)} != '' ? {annotation(own)} : variables.has_pod_resources ? ''"
-        f" : variables.guaranteed ? ({first} + [''])[0] : {param(_parameter(container, resource, kind))}"
+        f" : variables.guaranteed ? ({first} + [''])[0] : {param(default)}"
     )
-    return cached_property(find)
+    return Once(find)
 
 
 class ResourceFacts(Pod):
@@ -88,6 +91,12 @@ class ResourceFacts(Pod):
     def guaranteed(self) -> bool:
         """Is the pod of this class by its own containers?"""
         return self.others != [] and all(_is_guaranteed(c, resource) for c in self.others for resource in RESOURCES)
+
+    @Once
+    def has_installed_numbers(self) -> bool:
+        """Are the installation's numbers taken as they are?"""
+        own = any(key in self.annotations for key in KEYS.values())
+        return not (own or self.has_pod_resources or self.guaranteed)
 
     emulator_cpu_request = _number("emulator", "cpu", "request")
     emulator_cpu_limit = _number("emulator", "cpu", "limit")
