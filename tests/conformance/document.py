@@ -3,6 +3,7 @@
 In: the outcomes. Out: the document's text.
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 from emulator.names import ANNOTATION_IMDS_VERSION, IMDS_VERSION_DEFAULT, IMDS_VERSIONS
@@ -17,46 +18,56 @@ SLOW_SECONDS = 0.5
 _TEXT = """\
 # Clients
 
-Which clients get credentials from the emulator, in each IMDS mode. Written by a run of
-`python -m tests.conformance --write-docs`, which fails if a client does anything else than this table says. Each
-client, as published, runs in a network namespace where `imds-emulator redirect` leads 169.254.169.254 to
-`imds-emulator serve`, without an endpoint override and without any `AWS_` variable. It works if the access key,
-secret and token that it ends up with, or signs a request with, are those that STS issued.
+Which clients get credentials from the emulator, in each IMDS mode. The page is written by a run of
+`python -m tests.conformance --write-docs`, which fails if a client does anything other than what this page says. Each
+client runs as published, in a network namespace where `imds-emulator redirect` redirects 169.254.169.254 to
+`imds-emulator serve`. No endpoint is overridden, and no `AWS_` variable is set other than one named in the table. A
+client works if the access key, secret and token that it returns, or signs a request with, are those that STS issued.
+
+*Replayed* clients have a toolchain that the test machines cannot install. The requests that their source sends are in
+`tests/conformance/replay`, byte by byte, and are sent as the client would send them.
+
+## What to choose
+
+{choice}
 
 {matrix}
 
-The mode is the chart's `imds.version`, or a pod's own by its annotation `{annotation}`. `{default}` is the default:
-{v1_count} of these {count} clients work with it, scripts aside. `v1-and-v2` is for pods that run one of the others,
-which give up without an IMDSv2 token; clients that know IMDSv1 only go on working there:
-
-{v2_only}.
-
 ## Time to the first credentials
 
-What a client asks, and the milliseconds from its first request to its credentials, seen on the wire of one machine
+What a client asks, and the milliseconds from its first request to its credentials, measured on the wire on a machine
 that had other work too. `T` asks for an IMDSv2 token, `L` lists the roles, `C` asks for the credentials, `R` for the
-region and `Z` for the zone, which nobody needs; a status that is not 200 stands beside it.
+region and `Z` for the zone, which no client needs; a status other than 200 stands beside it.
 
 {times}
 
 {slow}
 """
+_CHOICE = (
+    "`{default}` is the default, as in the Anthos emulator. It serves {v1_count} of the {count} clients below, among"
+    " them all that know only IMDSv1. `v1-and-v2` serves every client below; choose it where one of these runs, which"
+    " give up without an IMDSv2 token: {v2_only}. `v2` protects against server-side request forgery"
+    " ([Security](security.md#what-is-not-protected)); choose it where every client works with it. Set the mode by"
+    " `imds.version` for the installation, or by the annotation `{annotation}` for one pod."
+)
 
 
 def document(outcomes: Mapping[tuple[Client, str], Outcome]) -> str:
     """Return the whole document; needs an outcome for every client and mode."""
-    programs = [client for client in CLIENTS if client.recipe.package != "curl"]
     rows = [(client.title, *(_asked(outcomes[client, mode]) for mode in IMDS_VERSIONS)) for client in CLIENTS]
-    return _TEXT.format(
-        matrix=matrix(),
+    return _TEXT.format(choice=choice(), matrix=matrix(), times=_table(rows), slow=_slow(outcomes))
+
+
+def choice() -> str:
+    """Return the paragraph that says which mode to choose."""
+    text = _CHOICE.format(
         annotation=ANNOTATION_IMDS_VERSION,
         default=IMDS_VERSION_DEFAULT,
-        v1_count=sum(IMDS_VERSION_DEFAULT not in client.cannot for client in programs),
-        count=len(programs),
-        v2_only=", ".join(client.name for client in programs if IMDS_VERSION_DEFAULT in client.cannot),
-        times=_table(rows),
-        slow=_slow(outcomes),
+        v1_count=sum(IMDS_VERSION_DEFAULT not in client.cannot for client in CLIENTS),
+        count=len(CLIENTS),
+        v2_only=", ".join(_v2_only()),
     )
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def matrix() -> str:
@@ -68,6 +79,14 @@ def matrix() -> str:
         )
         for client in CLIENTS
     )
+
+
+def _v2_only() -> list[str]:
+    """Return the clients that get nothing in the default mode; by version too if another version does."""
+    served = {client.name for client in CLIENTS if IMDS_VERSION_DEFAULT not in client.cannot}
+    others = [client for client in CLIENTS if IMDS_VERSION_DEFAULT in client.cannot]
+    titles = dict.fromkeys(client.title if client.name in served else client.name for client in others)
+    return [title.removesuffix(" (replayed)").replace(", ", " with ") for title in titles]
 
 
 def _asked(outcome: Outcome) -> str:

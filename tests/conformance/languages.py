@@ -4,13 +4,16 @@ In: a driver, a folder with lock files, a folder in the cache. Out: an installed
 """
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.tools.locks import held
 from tests.tools.paths import cache, log_path
 from tests.tools.progress import StepFailedError, run
 
@@ -77,13 +80,39 @@ def _copy(language: Language, recipe: Recipe, at: Path) -> None:
 
 def _python(program: str) -> Callable[[Recipe, Path], None]:
     def install(recipe: Recipe, at: Path) -> None:
-        uv = str(Path(sys.executable).with_name("uv"))
-        locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
-        _step(recipe, at, [uv, "venv", "--quiet", "--no-python-downloads", "--python", program, at / "venv"])
-        pip = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
-        _step(recipe, at, [*pip, "--python", at / "venv", "-r", locks])
+        _environment(recipe, at, program)
 
     return install
+
+
+def _environment(recipe: Recipe, at: Path, program: str | Path) -> None:
+    uv = str(Path(sys.executable).with_name("uv"))
+    locks = HERE / "python" / f"{recipe.package}-{recipe.version}" / "requirements.txt"
+    _step(recipe, at, [uv, "venv", "--quiet", "--no-python-downloads", "--python", program, at / "venv"])
+    pip = [uv, "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    _step(recipe, at, [*pip, "--python", at / "venv" / "bin" / "python", "-r", locks])
+
+
+def _python_of_maven(recipe: Recipe, at: Path) -> None:
+    if platform.machine() != "x86_64":
+        raise UnavailableError("its Python is for x86_64 alone")
+    # CPython as Maven Central has it, a folder that runs from anywhere: Debian's is too old for the client.
+    python = "org.bytedeco:cpython:3.14.3-1.5.13:jar:linux-x86_64"
+    _maven(recipe, at, "copy", f"-Dartifact={python}", f"-DoutputDirectory={at}")
+    with zipfile.ZipFile(next(at.glob("cpython-*.jar"))) as jar:
+        jar.extractall(at)
+    root = at / "org" / "bytedeco" / "cpython" / "linux-x86_64"
+    program = root / "bin" / "python3.14"
+    program.chmod(0o755)  # an archive of Java knows no modes
+    _environment(recipe, at, program)
+
+
+def _maven(recipe: Recipe, at: Path, goal: str, *arguments: str) -> None:
+    """Run a goal of Maven's dependency plugin; its repository is not made for two at a time."""
+    repository = cache() / "conformance" / "maven"
+    plugin = f"org.apache.maven.plugins:maven-dependency-plugin:3.8.1:{goal}"
+    with held(repository.with_name("maven.lock")):
+        _step(recipe, at, ["mvn", "-B", "-q", f"-Dmaven.repo.local={repository}", plugin, *arguments])
 
 
 def _go(recipe: Recipe, at: Path) -> None:
@@ -96,9 +125,7 @@ def _go(recipe: Recipe, at: Path) -> None:
 
 def _java(recipe: Recipe, at: Path) -> None:
     _copy(JAVA, recipe, at)
-    copy = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
-    repository = cache() / "conformance" / "maven"
-    _step(recipe, at, ["mvn", "-B", "-q", f"-Dmaven.repo.local={repository}", copy, f"-DoutputDirectory={at / 'lib'}"])
+    _maven(recipe, at, "copy-dependencies", f"-DoutputDirectory={at / 'lib'}")
     _step(recipe, at, ["javac", "-cp", "lib/*", "-d", "classes", "Answer.java", recipe.driver])
 
 
@@ -129,6 +156,11 @@ def _debian(recipe: Recipe, at: Path) -> None:
         raise UnavailableError(f"{recipe.package} {recipe.version} is of another release of Debian; here it is {have}")
 
 
+def _php(recipe: Recipe, at: Path) -> None:
+    _apt("php-cli")
+    _debian(recipe, at)
+
+
 def _apt(package: str) -> None:
     if _dpkg_version(package):
         return
@@ -137,11 +169,12 @@ def _apt(package: str) -> None:
     more = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     log = log_path(f"conformance-{package}")
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300"]
-    run([*apt, "update"], f"look {package} up", log, env=more)
-    try:
-        run([*apt, "install", "--no-install-recommends", package], f"install {package}", log, env=more)
-    except StepFailedError as error:
-        raise UnavailableError(f"apt-get does not install {package}; see {log}") from error
+    with held(cache() / "conformance" / "apt.lock"):  # apt-get's own lock on its lists ends a second one
+        run([*apt, "update"], f"look {package} up", log, env=more)
+        try:
+            run([*apt, "install", "--no-install-recommends", package], f"install {package}", log, env=more)
+        except StepFailedError as error:
+            raise UnavailableError(f"apt-get does not install {package}; see {log}") from error
 
 
 def _dpkg_version(package: str) -> str:
@@ -157,6 +190,11 @@ def _nothing(recipe: Recipe, at: Path) -> None:
 
 def _run_python(recipe: Recipe, at: Path) -> list[str]:
     return [str(at / "venv" / "bin" / "python"), "-m", f"tests.conformance.python.{recipe.driver.removesuffix('.py')}"]
+
+
+def _run_replay(recipe: Recipe, at: Path) -> list[str]:
+    del at
+    return [sys.executable, "-m", "tests.conformance.replay.play", str(HERE / "replay" / recipe.driver)]
 
 
 def _run_built(recipe: Recipe, at: Path) -> list[str]:
@@ -188,10 +226,13 @@ def _run_script(interpreter: str, folder: str) -> Callable[[Recipe, Path], list[
 
 PYTHON = Language("Python", "python", (), _python(sys.executable), _run_python, ("answer.py",))
 PYTHON_3_11 = Language("Python 3.11", "python", ("python3.11",), _python("python3.11"), _run_python, ("answer.py",))
+PYTHON_3_14 = Language("Python 3.14", "python", ("mvn",), _python_of_maven, _run_python, ("answer.py",))
 GO = Language("Go", "go", ("go",), _go, _run_built, ("answer.go",))
 JAVA = Language("Java", "java", ("javac", "mvn"), _java, _run_java, ("Answer.java",))
 JS = Language("JavaScript", "js", ("node", "npm"), _js, _run_js, ("answer.js",))
 RUST = Language("Rust", "rust", ("cargo",), _rust, _run_built)
 RUBY = Language("Ruby", "ruby", ("apt-get",), _debian, _run_script("ruby", "ruby"))
+PHP = Language("PHP", "php", ("apt-get",), _php, _run_script("php", "php"))
 DEBIAN = Language("Debian", "shell", ("apt-get",), _debian, _run_script("sh", "shell"), tool=True)
 SHELL = Language("shell", "shell", ("curl",), _nothing, _run_script("sh", "shell"), tool=True)
+REPLAY = Language("replay", "replay", (), _nothing, _run_replay)

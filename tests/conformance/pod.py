@@ -121,7 +121,7 @@ def _case(client: Client, folder: Path, mode: str, sts: LocalSts, beside: Beside
     with tempfile.TemporaryDirectory() as home:
         arguments = [":".join(map(str, s3.ADDRESS)), ROLE_ARN.rpartition("/")[2]]
         command = [*client.language.command(client.recipe, folder), *arguments]
-        environment = {"PATH": _PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"}
+        environment = {"PATH": _PATH, "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8", **client.environment}
         ended = program.run(command, environment, Path(home), beside.s3.signed)
     seen = Seen(ended, wire.exchanges(beside.tap), beside.s3.requests)
     return judge(client, mode, seen, sts.service.sessions)

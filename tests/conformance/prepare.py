@@ -9,6 +9,7 @@ import hashlib
 import inspect
 import shutil
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.conformance.languages import UnavailableError
 from tests.tools.paths import cache
 from tests.tools.progress import StepFailedError
 
+AT_A_TIME = 2  # one downloads while the other compiles
 _COMPLETE = ".complete"
 
 
@@ -25,7 +27,8 @@ def folder(client: Client) -> Path:
     digest = hashlib.sha256(inspect.getsource(client.language.install).encode())
     for file in client.language.files(client.recipe):
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
-    return cache() / "conformance" / f"{client.id}-{digest.hexdigest()[:8]}"
+    name = "-".join(filter(None, (client.recipe.package, client.recipe.version, digest.hexdigest()[:8])))
+    return cache() / "conformance" / name
 
 
 @dataclass(frozen=True)
@@ -38,15 +41,23 @@ class Prepared:
 
 
 def prepare(clients: Iterable[Client]) -> Prepared:
-    """Install the clients that are not there, one after the other."""
+    """Install the clients that are not there: those of one language after each other, two languages at a time."""
     prepared = Prepared()
+    by_language: dict[str, list[Client]] = {}
     for client in clients:
-        try:
-            prepared.folders[client] = _prepare(client)
-        except UnavailableError as error:
-            prepared.unavailable[client] = str(error)
-        except StepFailedError as error:
-            prepared.failed[client] = str(error)
+        by_language.setdefault(client.language.name, []).append(client)
+
+    def each(of_one: list[Client]) -> None:
+        for client in of_one:
+            try:
+                prepared.folders[client] = _prepare(client)
+            except UnavailableError as error:
+                prepared.unavailable[client] = str(error)
+            except StepFailedError as error:
+                prepared.failed[client] = str(error)
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        list(pool.map(each, by_language.values()))
     return prepared
 
 

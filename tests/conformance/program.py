@@ -14,7 +14,8 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 60.0
-LINGER_SECONDS = 3.0
+SIGNED_SECONDS = 1.0
+END_SECONDS = 3.0
 _POLL_SECONDS = 0.01
 
 
@@ -50,7 +51,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], folder: Path, si
         lingers = False
         while process.poll() is None and time.monotonic() < deadline:
             if signed.is_set() and not lingers:
-                lingers, deadline = True, time.monotonic() + LINGER_SECONDS
+                lingers, deadline = True, time.monotonic() + SIGNED_SECONDS
             time.sleep(_POLL_SECONDS)
         status = process.poll()
         if status is None:
@@ -64,7 +65,7 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     for number in (signal.SIGTERM, signal.SIGKILL):
         os.killpg(process.pid, number)
         try:
-            return process.wait(LINGER_SECONDS)
+            return process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
             continue
     return process.wait()

@@ -91,7 +91,7 @@ def test_tool_speaks_its_own_words() -> None:
 
 @pytest.mark.parametrize(
     "client",
-    [client for client in CLIENTS if client.language.folder not in ("shell", "ruby")],
+    [client for client in CLIENTS if client.language.folder not in ("shell", "ruby", "php", "replay")],
     ids=lambda client: client.id,
 )
 def test_lock_files_are_of_the_version_in_the_table(client: Client) -> None:
@@ -119,6 +119,11 @@ def test_every_client_works_somewhere() -> None:
     assert [] == [client for client in CLIENTS if set(client.cannot) >= set(IMDS_VERSIONS)]
 
 
+def test_one_mode_serves_every_client() -> None:
+    """What the page and the README promise of `v1-and-v2`."""
+    assert [] == [client for client in CLIENTS if "v1-and-v2" in client.cannot]
+
+
 def test_unknown_client_is_refused() -> None:
     """A client that is not in the table is named, with those that are."""
     with pytest.raises(ValueError, match=r"--client boto: not in the table; one of botocore-1\.12\.253, "):
@@ -127,4 +132,7 @@ def test_unknown_client_is_refused() -> None:
 
 def test_docs_have_the_table() -> None:
     """docs/clients.md was written after the last change of the table."""
-    assert document.matrix() in document.FILE.read_text()
+    text = document.FILE.read_text()
+
+    assert document.choice() in text
+    assert document.matrix() in text
