@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 
-from emulator.injection.quantities import exceeds, is_number, quantity
+from emulator.injection.quantities import NANO, exceeds, is_number, quantity
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("1", Fraction(1)),
-        ("0.5", Fraction(1, 2)),
-        (".5", Fraction(1, 2)),
-        ("5.", Fraction(5)),
-        ("100m", Fraction(1, 10)),
-        ("100n", Fraction(1, 10**7)),
-        ("2k", Fraction(2000)),
-        ("1E", Fraction(10**18)),
-        ("1E3", Fraction(1000)),
-        ("1e-3", Fraction(1, 1000)),
-        ("64Mi", Fraction(64 * 1024**2)),
-        ("1Ei", Fraction(1024**6)),
+        ("1", NANO),
+        ("0.5", NANO // 2),
+        (".5", NANO // 2),
+        ("5.", 5 * NANO),
+        ("100m", NANO // 10),
+        ("100n", 100),
+        ("2k", 2000 * NANO),
+        ("1E", 10**18 * NANO),
+        ("1E3", 1000 * NANO),
+        ("1e-3", NANO // 1000),
+        ("64Mi", 64 * 1024**2 * NANO),
+        ("1Ei", 1024**6 * NANO),
+        ("0.0000000011", 2),
         ("", None),
+        (".", None),
         ("m", None),
         ("-1", None),
         ("64MB", None),
@@ -33,8 +33,8 @@ from emulator.injection.quantities import exceeds, is_number, quantity
         ("1\n", None),
     ],
 )
-def test_quantity(text: str, expected: Fraction | None) -> None:
-    """A quantity is read by its suffix; what is none has no value."""
+def test_quantity(text: str, expected: int | None) -> None:
+    """A quantity is read by its suffix, rounded up to billionths; any other text has no value."""
     assert expected == quantity(text)
 
 

@@ -3,32 +3,32 @@
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from functools import lru_cache
 
 from emulator.injection import cel_text
 
 # What people write, in the subset that RE2 and Python read alike: no sign, no fraction finer than CEL's own quantities.
 QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti|[eE][0-9])?$"
-_PARTS = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
-_SUFFIXES = {"": Fraction(1), "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 10**3)}
-_SUFFIXES |= {suffix: Fraction(1000**power) for power, suffix in enumerate("kMGTPE", 1)}
-_SUFFIXES |= {f"{suffix}i": Fraction(1024**power) for power, suffix in enumerate("KMGTPE", 1)}
+_PARTS = re.compile(r"([0-9]*)(?:\.([0-9]*))?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
+NANO = 10**9  # Kubernetes rounds up what is finer
+_UNITS = {"": NANO, "n": 1, "u": 10**3, "m": 10**6}
+_UNITS |= {suffix: NANO * 1000**power for power, suffix in enumerate("kMGTPE", 1)}
+_UNITS |= {f"{suffix}i": NANO * 1024**power for power, suffix in enumerate("KMGTPE", 1)}
 
 
 @lru_cache(maxsize=1024)
-def quantity(text: str) -> Fraction | None:
-    """Return the number that a quantity stands for; None if it is not a quantity of a resource."""
+def quantity(text: str) -> int | None:
+    """Return how many billionths a quantity stands for; None if it is not a quantity of a resource."""
     found = _PARTS.fullmatch(text)
-    if found is None:
+    if found is None or not (found[1] or found[2]):
         return None
-    number, suffix = found[1], found[2] or ""
-    if suffix in _SUFFIXES:
-        return Fraction(number) * _SUFFIXES[suffix]
-    return Fraction(f"{number}{suffix}")
+    whole, fraction, suffix = (part or "" for part in found.groups())
+    digits, places = int(whole + fraction), len(fraction)
+    if suffix not in _UNITS:
+        places, suffix = places - int(suffix[1:]), ""
+    return -(-digits * _UNITS[suffix] * 10 ** max(-places, 0) // 10 ** max(places, 0))
 
 
-@lru_cache(maxsize=1024)
 def is_number(text: str) -> bool:
     """Tell whether a text is a quantity above 0."""
     return re.fullmatch(QUANTITY_PATTERN, text) is not None and bool(quantity(text))
