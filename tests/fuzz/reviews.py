@@ -198,7 +198,8 @@ def assert_covered(parameters: Mapping[str, str], pod: Object, *, native_sidecar
     assert found.count(names.EMULATOR_CONTAINER) == 1
     others = [container for container in _containers(pod) if container["name"] not in OURS]
     is_redirected = found.count(names.REDIRECT_CONTAINER) == 1
-    assert is_redirected or all(_sets(each, names.ENV_SERVICE_ENDPOINT) for each in others), "a way to the node's role"
+    endpoint = f"http://127.0.0.1:{parameters['port']}"
+    assert is_redirected or all(_endpoints(each) == {endpoint} for each in others), "a way to the node's role"
     assert any(volume["name"] == names.TOKEN_VOLUME for volume in pod["spec"]["volumes"])
     assert Facts(pod, parameters, native_sidecars=native_sidecars).protected
 
@@ -238,5 +239,6 @@ def _containers(pod: Object) -> list[Object]:
     return (spec.get("initContainers") or []) + (spec.get("containers") or [])
 
 
-def _sets(container: Object, variable: str) -> bool:
-    return any(entry.get("name") == variable for entry in container.get("env") or [])
+def _endpoints(container: Object) -> set[str]:
+    variables = container.get("env") or []
+    return {entry.get("value", "") for entry in variables if entry.get("name") == names.ENV_SERVICE_ENDPOINT}

@@ -136,6 +136,7 @@ CONTAINERS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
         "env": st.none() | st.lists(VARIABLES, max_size=3),
         "ports": st.lists(st.fixed_dictionaries({"containerPort": st.sampled_from([80, 16925])}), max_size=2),
         "args": st.sampled_from([["serve"], ["redirect"], []]),
+        "resources": st.sampled_from([None, {"limits": 5}, {"limits": {"cpu": 1, "memory": "1Gi"}, "requests": None}]),
     },
 )
 VOLUMES = NAME | st.sampled_from([names.TOKEN_VOLUME])
@@ -147,6 +148,8 @@ ANNOTATIONS = {
     names.ANNOTATION_REGION: st.sampled_from(["", "eu-west-1", "cn-north-1"]),
     names.ANNOTATION_REDIRECT: st.sampled_from(["", "env", "iptables", "no"]),
     names.ANNOTATION_APP_REGION: st.sampled_from(["true", "false"]),
+    names.ANNOTATION_CPU_REQUEST: st.sampled_from(["", "0", "1m", "3", "x"]),
+    names.ANNOTATION_MEMORY_LIMIT: st.sampled_from(["", "8Mi", "64Mi", "1e9", "-1"]),
 }
 PODS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
@@ -166,6 +169,7 @@ PODS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
                 "imagePullSecrets": NAMED,
                 "hostNetwork": st.booleans(),
                 "shareProcessNamespace": st.booleans(),
+                "resources": st.sampled_from([None, {"limits": {"cpu": "1"}}, {"requests": []}]),
                 "securityContext": st.just({"fsGroup": 1, "appArmorProfile": {"type": "Localhost"}}),
                 "unknownToUs": st.just({"kept": [1, None]}),
             },

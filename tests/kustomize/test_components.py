@@ -267,7 +267,7 @@ def given(case: cases.Case, component: str) -> Object:
 
 
 def test_own_endpoint(tmp_path: Path) -> None:
-    """`sidecar-env` overwrites an endpoint that a container sets itself, where the webhook would leave it."""
+    """`sidecar-env` overwrites an endpoint that a container sets itself, where the webhook would refuse the pod."""
     own = {"name": names.ENV_SERVICE_ENDPOINT, "value": "http://own"}
     given = with_containers(containers=[{"name": "app", "env": [own]}])
 
