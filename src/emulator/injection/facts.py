@@ -201,6 +201,12 @@ class Facts(ResourceFacts):
         """Are the app's containers to be told by a variable?"""
         return self.redirect_mode == "env"
 
+    # With rules of its own a pod needs the emulator's: by its user they tell it from the app.
+    @fact(f"!(variables.env && {param('emulatorUser')} == 'cluster')")
+    def own_user(self) -> bool:
+        """Has the emulator uid and gid of its own, rather than those that the cluster assigns?"""
+        return not (self.env and self.parameters["emulatorUser"] == "cluster")
+
     @fact(f"'http://127.0.0.1:' + {param('port')}")
     def endpoint(self) -> str:
         """Where the emulator serves clients that are told by a variable."""

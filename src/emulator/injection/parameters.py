@@ -43,6 +43,7 @@ NUMBERS = {
 QUANTITIES = [key for key in PARAMETERS if key.endswith(("Request", "Limit"))]
 CHOICES = {
     "sidecarMode": ("auto", "native", "classic"),
+    "emulatorUser": ("own", "cluster"),
     "redirectMode": names.REDIRECT_MODES,
     "imdsVersion": names.IMDS_VERSIONS,
     "mesh": ("none", *MESH_ANNOTATIONS),

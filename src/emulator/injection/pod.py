@@ -213,7 +213,8 @@ class Pod:
     @fact(EMULATOR_FAULT)
     def emulator_fault(self) -> str:
         """What in the emulator's container is not as injected."""
-        return next(emulator_faults(self.our_emulator, is_sidecar=self.emulator_at >= 0), "")
+        faults = emulator_faults(self.our_emulator, is_sidecar=self.emulator_at >= 0, has_redirect=self.redirects != [])
+        return next(faults, "")
 
     @fact("variables.redirects[0]")
     def our_redirect(self) -> Object:

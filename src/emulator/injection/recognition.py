@@ -97,8 +97,11 @@ def _chain(*rows: tuple[str, str]) -> str:
 
 def _security_rows(container: str, uid: int, added: str) -> list[tuple[str, str]]:
     context = f"{container}.?securityContext"
+    user = f"{context}.?runAsUser.orValue(-1)"
+    # Without a redirect, which tells the emulator by its user, the cluster may have chosen another, but not root.
+    free = f"!(variables.redirects.size() == 0 && {user} != 0 && {context}.?runAsNonRoot.orValue(false))"
     return [
-        (f"{context}.?runAsUser.orValue(-1) != {uid}", "'.securityContext.runAsUser'"),
+        (f"{user} != {uid} && {free}" if uid else f"{user} != {uid}", "'.securityContext.runAsUser'"),
         (f"{context}.?privileged.orValue(false)", "'.securityContext.privileged'"),
         (f"{context}.?allowPrivilegeEscalation.orValue(true)", "'.securityContext.allowPrivilegeEscalation'"),
         (
@@ -166,7 +169,7 @@ IS_EMPTY_VOLUME = f"""v.name == {text(names.EMPTY_VOLUME)} && has(v.downwardAPI)
  && v.?downwardAPI.?items.orValue([]).size() == 0"""
 
 
-def emulator_faults(container: Object, *, is_sidecar: bool) -> Iterator[str]:
+def emulator_faults(container: Object, *, is_sidecar: bool, has_redirect: bool) -> Iterator[str]:
     """Yield each field of the emulator's container that is not as injected; `is_sidecar`: it is an init container."""
     if is_sidecar and container.get("restartPolicy") != "Always":
         yield ".restartPolicy"
@@ -180,7 +183,7 @@ def emulator_faults(container: Object, *, is_sidecar: bool) -> Iterator[str]:
     mounts = [m for m in maps(container, "volumeMounts") if _text(m, "mountPath").startswith(names.TOKEN_DIRECTORY)]
     if len(mounts) != 1 or not _is_token_mount(mounts[0]):
         yield ".volumeMounts"
-    yield from _security_faults(container, names.EMULATOR_UID, [])
+    yield from _security_faults(container, names.EMULATOR_UID, [], any_user=not has_redirect)
 
 
 def redirect_faults(container: Object, emulator: Object, *, is_sidecar: bool) -> Iterator[str]:
@@ -235,9 +238,11 @@ def _program_faults(container: Object, args: tuple[list[str], ...]) -> Iterator[
             yield f".env[{name}]"
 
 
-def _security_faults(container: Object, uid: int, added: list[str]) -> Iterator[str]:
+def _security_faults(container: Object, uid: int, added: list[str], *, any_user: bool = False) -> Iterator[str]:
     context = at(container, "securityContext")
-    if at(context, "runAsUser") != uid:
+    user = at(context, "runAsUser")
+    is_free = any_user and user != 0 and at(context, "runAsNonRoot") is True
+    if user != uid and not is_free:
         yield ".securityContext.runAsUser"
     if at(context, "privileged"):
         yield ".securityContext.privileged"

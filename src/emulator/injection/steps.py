@@ -38,6 +38,7 @@ PARAMETERS = {
     "redirectImagePullPolicy": "likewise",
     "imagePullSecrets": "names of Secrets in the pod's namespace, by commas",
     "sidecarMode": "auto, native or classic; auto goes by the version of the API server",
+    "emulatorUser": "own, or cluster: in pods with the redirect env, uid and gid are left to the cluster",
     "redirectMode": "iptables or env, for pods without the annotation imds-emulator/redirect",
     "redirectAllowed": "modes that a pod may have, by commas",
     "mesh": "none, istio or linkerd: the mesh whose annotation keeps the health port out of it",
@@ -98,12 +99,10 @@ def _resources(container: str) -> dict[str, Any]:
     return {f"{kind}s": {resource: _number(container, resource, kind) for resource in RESOURCES} for kind in KINDS}
 
 
-def _security_context(uid: int, gid: int, capabilities: dict[str, list[str]]) -> dict[str, Any]:
-    """All of it is stated, so that nothing of the pod's own securityContext applies."""
+def _security_context(user: dict[str, Any], capabilities: dict[str, list[str]]) -> dict[str, Any]:
+    """All of it is stated, so that nothing of the pod's own securityContext applies, but for what is the cluster's."""
     return {
-        "runAsUser": uid,
-        "runAsGroup": gid,
-        "runAsNonRoot": uid != 0,
+        **user,
         "privileged": False,
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -166,7 +165,9 @@ REDIRECT = {
         _variable(names.ENV_STARTUP_SECONDS, Param("startupSeconds")),
     ],
     "resources": _resources("redirect"),
-    "securityContext": _security_context(0, 0, {"drop": ["ALL"], "add": REDIRECT_CAPABILITIES}),
+    "securityContext": _security_context(
+        {"runAsUser": 0, "runAsGroup": 0, "runAsNonRoot": False}, {"drop": ["ALL"], "add": REDIRECT_CAPABILITIES}
+    ),
     "terminationMessagePolicy": "FallbackToLogsOnError",
     "volumeMounts": [NO_API_TOKEN],
 }
@@ -212,7 +213,14 @@ EMULATOR = {
     "readinessProbe": _probe(names.READY_PATH, 10, 5, 3),
     "livenessProbe": _probe(names.LIVE_PATH, 10, 5, 3),
     "resources": _resources("emulator"),
-    "securityContext": _security_context(names.EMULATOR_UID, names.EMULATOR_GID, {"drop": ["ALL"]}),
+    "securityContext": _security_context(
+        {
+            "runAsUser": When(Fact("own_user"), names.EMULATOR_UID),
+            "runAsGroup": When(Fact("own_user"), names.EMULATOR_GID),
+            "runAsNonRoot": True,
+        },
+        {"drop": ["ALL"]},
+    ),
     "terminationMessagePolicy": "FallbackToLogsOnError",
     "volumeMounts": [
         {"name": names.TOKEN_VOLUME, "mountPath": names.TOKEN_DIRECTORY, "readOnly": True},

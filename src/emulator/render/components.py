@@ -56,7 +56,7 @@ def words(parameters: dict[str, str]) -> Object:
     """Return word -> data, for the templates of the components."""
     return {
         "workloads": WORKLOADS,
-        # A replacement selects by a regular expression only since kustomize 5.7; before, it would select nothing.
+        # Older kustomize, 5.5 among them, takes no regular expression to select by, and would select nothing.
         "kinds": [(kind, workload) for workload in WORKLOADS for kind in workload.kinds.split("|")],
         "native": added(parameters, "native", "iptables"),
         "classic": added(parameters, "classic", "iptables"),
