@@ -141,8 +141,8 @@ name: probe
 image: {{ include "imds-emulator.image" (dict "image" .Values.image "key" "image" "root" .) | quote }}
 imagePullPolicy: {{ .Values.image.pullPolicy | quote }}
 resources:
-  requests: {cpu: 10m, memory: 32Mi}
-  limits: {cpu: 500m, memory: 64Mi}
+  requests: {cpu: 40m, memory: 32Mi}
+  limits: {cpu: 400m, memory: 64Mi}
 {{- with .Values.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
