@@ -205,8 +205,6 @@ def is_for_kustomize(case: cases.Case) -> bool:
         and profile != "Localhost"
         and "ownerReferences" not in metadata
         and names.EMULATOR_CONTAINER not in [container["name"] for container in containers]
-        and resources(cases.recorded(case.name)[".injected.yaml"])
-        == resources(cases.recorded("plain")[".injected.yaml"])
     )
 
 
