@@ -58,8 +58,10 @@ def test_every_field(form: str) -> None:
         parent = found(changed["spec"], path[:-1])
         parent[path[-1]] = other(parent[path[-1]])
         facts = Facts(changed, parameters)
-        if is_ours(pod["spec"], path) and not may_differ(pod["spec"], path) and not judgement.refusal(facts):
-            passed.append(path)
+        # With the redirect by variable there is one that says the port, and nothing to compare it with.
+        is_port = form == "env" and "env" in path and found(pod["spec"], path[:4])["name"] == names.ENV_PORT
+        if is_ours(pod["spec"], path) and not is_port and not may_differ(pod["spec"], path):
+            passed += [] if judgement.refusal(facts) else [path]
 
     assert passed == []
 
@@ -80,7 +82,7 @@ def test_served_words_are_followed(form: str) -> None:
 
 
 def test_debug_copy() -> None:
-    """C73: the copy that `kubectl debug --copy-to` makes loses label and annotations, and the emulator needs neither."""
+    """C73: the copy that `kubectl debug --copy-to` makes loses its annotations, and the emulator needs none."""
     for form in FORMS:
         pod = pure.outcome(CASES[form]).pod
         assert pod is not None
