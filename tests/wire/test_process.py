@@ -167,7 +167,7 @@ def test_refresh_on_the_way(world: World) -> None:
 
 def test_outage_to_the_end(world: World) -> None:
     """Old credentials are served through an outage to their end, and then 503; STS back, it heals (R5)."""
-    world.answer(lambda _: grant(life_seconds=3))
+    world.answer(lambda _: grant(life_seconds=5))
     emulator = world.start_ready()
     world.answer(lambda _: error(500, "InternalFailure", "outage"))
     wait_until(lambda: "exchange-failed" in emulator.log(), "the failed refresh")
