@@ -24,9 +24,12 @@ class SetClock:
         file.touch()
         self._file = os.open(file, os.O_WRONLY)
         self.set(ahead_seconds)
+        # Opened each time: the child of an exchange closes what it has no use for.
         self.main = (
-            f"import posix, time\n_true, _file = time.time, posix.open({str(file)!r}, posix.O_RDONLY)\n"
-            f"time.time = lambda: _true() + float(posix.pread(_file, {WIDTH}, 0))\n{MAIN}"
+            "import posix, time\n_true = time.time\n"
+            f"def _set():\n    file = posix.open({str(file)!r}, posix.O_RDONLY)\n"
+            f"    ahead = posix.read(file, {WIDTH})\n    posix.close(file)\n    return _true() + float(ahead)\n"
+            f"time.time = _set\n{MAIN}"
         )
 
     def set(self, ahead_seconds: float) -> None:

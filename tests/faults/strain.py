@@ -192,3 +192,4 @@ def judge(outcome: Steady, figures: Figures, *, full: bool, gap_seconds: float |
 
     assert outcome.sets >= SETS[full], outcome
     assert outcome.gap_seconds <= bound, outcome
+    assert 2 * outcome.failed < outcome.answers, outcome  # what the short form's gap leaves open, on a busy machine too
