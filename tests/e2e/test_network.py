@@ -1,6 +1,10 @@
 """What is redirected, and what is not: only 169.254.169.254:80 by TCP (C20), whoever asks and however often."""
 
+import json
+import shlex
 import subprocess
+from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -9,9 +13,11 @@ from tests.e2e import images
 from tests.e2e.answers import ASKED_SECONDS, credentials, issued_keys, lines
 from tests.e2e.kube import Object, condition, path, wait_for
 from tests.e2e.pods import BASE, CURL, WAIT, Team, runs
+from tests.netns import frames
 
 pytestmark = pytest.mark.usefixtures("running")
 
+FRAMES = Path(frames.__file__)
 REDIRECT_IMAGE = f"imds-emulator/redirect:{__version__}"
 PAGE = "this is the application"
 
@@ -146,6 +152,70 @@ for port in (81, 443, 8080, {names.PORT_DEFAULT}):
     told = team.kube.shell(team.namespace, "web", f"python3 - <<'END'\n{script}\nEND").splitlines()
 
     assert told == ["udp left alone", "81 left alone", "443 left alone", "8080 left alone", "16925 left alone"]
+
+
+COUNTERS = """
+table netdev imds-counted {{
+  counter tcp {{}}
+  counter all {{}}
+  chain arrivals {{
+    type filter hook ingress device "{device}" priority 0; policy accept;
+    ip daddr {ipv4} ip protocol tcp counter name tcp
+    ip6 daddr {ipv6} ip6 nexthdr != udp counter name tcp
+    ip daddr {ipv4} counter name all
+    ip6 daddr {ipv6} counter name all
+  }}
+}}
+"""
+# The next hop's hardware address, in the words of arp(7); the gateway has been talked to.
+NEXT_HOP = "awk 'NR > 1 && $4 != \"00:00:00:00:00:00\" {print $4; exit}' /proc/net/arp"
+
+
+def _frames(team: Team, names_: Iterable[str]) -> None:
+    """Send raw packets and frames in a pod; errors are its own business."""
+    named = " ".join(shlex.quote(name) for name in names_)
+    team.kube.shell(team.namespace, "web", f"python3 - $({NEXT_HOP}) {named} <<'END'\n{FRAMES.read_text()}\nEND")
+
+
+@runs(_web)
+@pytest.mark.claim("S34")
+def test_nothing_leaves(team: Team) -> None:
+    """With a runtime's default capabilities no TCP for the metadata addresses gets past the node's side of the link.
+
+    Neither by sockets nor by raw IP nor by AF_PACKET, IPv4 and IPv6; what is for DNS and NTP does.
+    """
+    node = images.provider(team.kube)
+    if not node:
+        pytest.skip("the node of this cluster can't be entered")
+    lines(team, "web", last="asked")
+    index = team.kube.shell(team.namespace, "web", f"cat /sys/class/net/{frames.DEVICE}/iflink").strip()
+
+    def on_node(*command: str, stdin: str = "") -> str:
+        done = subprocess.run([*node.enter(), *command], input=stdin, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    links = json.loads(on_node("ip", "-json", "link", "show"))
+    (device,) = (each["ifname"] for each in links if each["ifindex"] == int(index))
+
+    def arrived() -> dict[str, int]:
+        listed = json.loads(on_node("nft", "--json", "list", "counters"))["nftables"]
+        counters = (each["counter"] for each in listed if "counter" in each)
+        return {each["name"]: each["packets"] for each in counters if each["table"] == "imds-counted"}
+
+    rules = COUNTERS.format(device=device, ipv4=names.IMDS_IPV4, ipv6=names.IMDS_IPV6)
+    on_node("nft", "-f", "-", stdin=rules)
+    try:
+        _frames(team, frames.CLOSED)
+        for host in (names.IMDS_IPV4, f"[{names.IMDS_IPV6}]"):
+            fetch(team, "web", f"http://{host}:8080/")
+        closed = arrived()
+        _frames(team, ("DNS by UDP", "NTP", "NTP, IPv6"))
+        datagrams = arrived()
+    finally:
+        on_node("nft", "delete", "table", "netdev", "imds-counted")
+
+    assert closed == {"tcp": 0, "all": 0}
+    assert datagrams == {"tcp": 0, "all": 3}
 
 
 @runs(_web)

@@ -22,5 +22,7 @@ class Family:
     sockets: str  # the kernel's list of TCP sockets, proc(5)
 
 
-IPV4 = Family("IPv4", socket.AF_INET, names.IMDS_IPV4, 32, "127.0.0.1", "0.0.0.0", "iptables", "/proc/net/tcp")  # noqa: S104
+ALL = "0.0.0.0"  # noqa: S104 - compared with, not listened on
+
+IPV4 = Family("IPv4", socket.AF_INET, names.IMDS_IPV4, 32, "127.0.0.1", ALL, "iptables", "/proc/net/tcp")
 IPV6 = Family("IPv6", socket.AF_INET6, names.IMDS_IPV6, 128, "::1", "::", "ip6tables", "/proc/net/tcp6")
