@@ -10,13 +10,14 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.tools import golang, locks
 from tests.tools.paths import log_path, scratch, tools
 from tests.tools.progress import run, say
-from tests.tools.table import Tool
+from tests.tools.table import TOOLS, Tool
 
 _SIBLING = "./staging/src/"
 
@@ -84,16 +85,15 @@ def executable(package: str) -> str:
     return before if re.fullmatch(r"v[1-9]\d*", last) else last
 
 
-def module_file(tool: Tool, siblings: Sequence[str]) -> str:
-    """Return a go.mod that requires the row's module and takes its siblings at the version that goes with it."""
-    _, minor, patch = tool.version.split(".", 2)
-    replaced = "".join(f"replace {name} => {name} v0.{minor}.{patch}\n" for name in siblings)
+def module_file(tool: Tool, versions: Mapping[str, str]) -> str:
+    """Return a go.mod that requires the row's module, and takes others at `versions`, whatever go.mod files say."""
+    replaced = "".join(f"replace {name} => {name} {version}\n" for name, version in versions.items())
     further = "".join(f"require {name} {version}\n" for name, version in tool.requires.items())
     return f"module build\n\ngo 1.21\n\nrequire {tool.module} {tool.version}\n{further}\n{replaced}"
 
 
 def _source(tool: Tool) -> dict[str, str]:
-    """Return the files of our own that a row is made of, if there are any."""
+    """Return the files of our own, a go.mod among them if they are a module by themselves; empty if there are none."""
     if not tool.source:
         return {}
     return {file.name: file.read_text() for file in sorted((Path(__file__).parent / tool.source).iterdir())}
@@ -107,7 +107,7 @@ def _kept(tool: Tool) -> list[str]:
 def _recipe(tool: Tool) -> list[object]:
     """Return all that makes the programs of a row but its version."""
     parts = [tool.module, dict(tool.programs), tool.staging, _flags(tool), *_source(tool).items(), *_kept(tool)]
-    return [*parts, *tool.requires.items()]
+    return [*parts, *tool.requires.items(), *((tool.like, TOOLS[tool.like].version) if tool.like else ())]
 
 
 def _flags(tool: Tool) -> list[str]:
@@ -131,7 +131,7 @@ def _build(go: Path, tool: Tool, outlook: Outlook) -> None:
     part.mkdir(parents=True)
     environment = golang.environment()
     (work / "go.mod").write_text("module build\n")
-    for file, content in {"go.mod": module_file(tool, _siblings(go, tool, work, log)), **_source(tool)}.items():
+    for file, content in {"go.mod": module_file(tool, _versions(go, tool, work, log)), **_source(tool)}.items():
         (work / file).write_text(content)
 
     def count() -> str:
@@ -154,13 +154,28 @@ def _build(go: Path, tool: Tool, outlook: Outlook) -> None:
     say(f"{label}: built in {time.monotonic() - started:.0f} s")
 
 
-def _siblings(go: Path, tool: Tool, work: Path, log: Path) -> list[str]:
-    """Return the modules that the row's own go.mod replaces by folders of its repository."""
-    if not tool.staging:
-        return []
-    read = [str(go), "mod", "edit", "-json", _fetched(go, tool, work, log)["GoMod"]]
-    edited = json.loads(subprocess.check_output(read, env=golang.environment()))
-    return [row["Old"]["Path"] for row in edited["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+def _versions(go: Path, tool: Tool, work: Path, log: Path) -> dict[str, str]:
+    """Return the versions at which a row takes other modules, by its go.mod or by that of the row that it is like."""
+    if not tool.staging and not tool.like:
+        return {}
+    guide = TOOLS[tool.like] if tool.like else tool
+    read = [str(go), "mod", "edit", "-json", _fetched(go, guide, work, log)["GoMod"]]
+    found = versions(guide, json.loads(subprocess.check_output(read, env=golang.environment())), alone=not tool.like)
+    # What belongs to the row's own project stays as the row has it.
+    own = "/".join(tool.module.split("/")[:2])
+    return {name: version for name, version in found.items() if guide is tool or not name.startswith(own)}
+
+
+def versions(tool: Tool, file: Mapping[str, Any], *, alone: bool) -> dict[str, str]:
+    """Return the versions of the modules that a row's go.mod replaces by folders of its repository, and of all others.
+
+    `file`: as `go mod edit -json` tells it. The former go with the row: Kubernetes v1.MINOR.PATCH with v0.MINOR.PATCH.
+    `alone`: without the others.
+    """
+    _, minor, patch = tool.version.split(".", 2)
+    replaced = [row["Old"]["Path"] for row in file["Replace"] if row["New"]["Path"].startswith(_SIBLING)]
+    others = {} if alone else {row["Path"]: row["Version"] for row in file["Require"]}
+    return {**others, **dict.fromkeys(replaced, f"v0.{minor}.{patch}")}
 
 
 def _fetched(go: Path, tool: Tool, work: Path, log: Path) -> dict[str, str]:

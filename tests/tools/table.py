@@ -22,10 +22,11 @@ class Tool:
     `programs` maps a program to its package; in `ldflags` and `programs` nothing but `{version}`,
     `{major}` and `{minor}` is replaced. `staging`: the module replaces its siblings by folders of
     its own repository, which `go build` can't see from outside; siblings are taken as `v0.MINOR.PATCH`.
-    `source`: a folder beside this file with a program of our own, a module or what uses the row's. `keeps`: a
+    `source`: a folder beside this file that is the module, or a program `build` that uses the published one. `keeps`: a
     folder of the module that is kept beside the programs, by its last name. `requires`: further modules at a version,
-    such as the row's go.mod replaces others by. `apart`: built only when it is asked for by name. `cpu_seconds`: what
-    its build took once, to tell how long one takes.
+    such as the row's go.mod replaces others by. `like`: the row whose versions of other modules are taken, so that what
+    both use is compiled once. `apart`: built only when it is asked for by name. `cpu_seconds`: what it took once, to
+    tell how long a build takes.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Tool:
     tags: str = ""
     staging: bool = False
     source: str = ""
+    like: str = ""
     keeps: str = ""
     requires: Mapping[str, str] = field(default_factory=dict)
     apart: bool = False
@@ -86,6 +88,7 @@ TOOLS: Mapping[str, Tool] = {
             version="v3.22.0",
             module="helm.sh/helm/v3",
             programs={"helm": "helm.sh/helm/v3/cmd/helm"},
+            like="kubernetes",
             # What `helm template` and `helm lint` take the cluster for where there is none; else it is v1.20.
             ldflags="-X helm.sh/helm/v3/internal/version.version={version} "
             + " ".join(
@@ -135,7 +138,9 @@ TOOLS: Mapping[str, Tool] = {
             name="coredns",
             version="v1.14.6",
             module="github.com/coredns/coredns",
-            programs={"coredns": "github.com/coredns/coredns"},
+            programs={"coredns": "build"},
+            source="coredns",
+            like="kubernetes",
         ),
         Tool(
             name="pause",

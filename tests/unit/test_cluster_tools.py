@@ -40,6 +40,7 @@ def test_the_folder_is_keyed_by_version_and_recipe() -> None:
         dataclasses.replace(tool, programs={"helm": "x"}),
         dataclasses.replace(tool, keeps="x"),
         dataclasses.replace(tool, requires={"x": "v1.0.0"}),
+        dataclasses.replace(tool, like=""),
     ]
 
     assert len(variants) == len({build.folder(variant) for variant in variants})
@@ -47,12 +48,27 @@ def test_the_folder_is_keyed_by_version_and_recipe() -> None:
 
 
 def test_siblings_get_the_version_that_goes_with_the_module() -> None:
-    """Kubernetes v1.MINOR.PATCH goes with v0.MINOR.PATCH of its staging modules."""
+    """Kubernetes v1.MINOR.PATCH goes with v0.MINOR.PATCH of its staging modules; the others stay as they are."""
+    file = {
+        "Require": [{"Path": "k8s.io/api", "Version": "v0.0.0"}, {"Path": "golang.org/x/net", "Version": "v0.5.0"}],
+        "Replace": [
+            {"Old": {"Path": "k8s.io/api"}, "New": {"Path": "./staging/src/k8s.io/api"}},
+            {"Old": {"Path": "x"}, "New": {"Path": "y"}},
+        ],
+    }
+    tool = TOOLS["kube-apiserver-1.24"]
+
+    assert {"k8s.io/api": "v0.24.17"} == build.versions(tool, file, alone=True)
+    assert {"k8s.io/api": "v0.24.17", "golang.org/x/net": "v0.5.0"} == build.versions(tool, file, alone=False)
+
+
+def test_a_module_file_takes_others_at_the_versions_given() -> None:
+    """The row's module is required, the others are replaced."""
     expected = (
         "module build\n\ngo 1.21\n\nrequire k8s.io/kubernetes v1.24.17\n\nreplace k8s.io/api => k8s.io/api v0.24.17\n"
     )
 
-    assert expected == build.module_file(TOOLS["kube-apiserver-1.24"], ["k8s.io/api"])
+    assert expected == build.module_file(TOOLS["kube-apiserver-1.24"], {"k8s.io/api": "v0.24.17"})
 
 
 @pytest.mark.parametrize(
