@@ -136,6 +136,15 @@ def test_proxy(value: str) -> None:
     assert value == one(found, "ConfigMap", "-parameters")["data"]["httpsProxy"]
 
 
+def test_region_of_another_vendor() -> None:
+    """C88: with an endpoint of one's own the region is not compared with the names of AWS's."""
+    settings = "sts.region=fr-par,sts.endpoint=https://sts.fr-par.example"
+
+    assert "fr-par" == one(objects("--set", settings), "ConfigMap", "-parameters")["data"]["region"]
+    with pytest.raises(HelmError, match="'fr-par' does not match pattern"):
+        template("--set", "sts.region=fr-par")
+
+
 def test_what_may_be_null(tmp_path: Path) -> None:
     """A value that is empty by default may be null, which is the same; what has a default is required."""
     empty, full = nullable(VALUES)
