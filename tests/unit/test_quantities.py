@@ -31,6 +31,7 @@ from emulator.injection.quantities import NANO, exceeds, is_number, quantity
         ("64 Mi", None),
         ("1mi", None),
         ("1\n", None),
+        ("9" * 5000, None),
     ],
 )
 def test_quantity(text: str, expected: int | None) -> None:

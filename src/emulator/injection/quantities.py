@@ -10,6 +10,7 @@ from emulator.injection import cel_text
 # What people write, in the subset that RE2 and Python read alike: no sign, no fraction finer than CEL's own quantities.
 QUANTITY_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(m|k|M|G|T|Ki|Mi|Gi|Ti|[eE][0-9])?$"
 _PARTS = re.compile(r"([0-9]*)(?:\.([0-9]*))?([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,3})?")
+LONGEST = 64  # characters; the API server's own form has at most 20
 NANO = 10**9  # Kubernetes rounds up what is finer
 _UNITS = {"": NANO, "n": 1, "u": 10**3, "m": 10**6}
 _UNITS |= {suffix: NANO * 1000**power for power, suffix in enumerate("kMGTPE", 1)}
@@ -19,14 +20,15 @@ _UNITS |= {f"{suffix}i": NANO * 1024**power for power, suffix in enumerate("KMGT
 @lru_cache(maxsize=1024)
 def quantity(text: str) -> int | None:
     """Return how many billionths a quantity stands for; None if it is not a quantity of a resource."""
-    found = _PARTS.fullmatch(text)
+    found = _PARTS.fullmatch(text) if len(text) <= LONGEST else None
     if found is None or not (found[1] or found[2]):
         return None
     whole, fraction, suffix = (part or "" for part in found.groups())
     digits, places = int(whole + fraction), len(fraction)
     if suffix not in _UNITS:
         places, suffix = places - int(suffix[1:]), ""
-    return -(-digits * _UNITS[suffix] * 10 ** max(-places, 0) // 10 ** max(places, 0))
+    more, less = 10 ** max(-places, 0), 10 ** max(places, 0)
+    return -int(-digits * _UNITS[suffix] * more // less)
 
 
 def is_number(text: str) -> bool:
