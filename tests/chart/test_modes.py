@@ -175,7 +175,7 @@ def test_too_many_parameters(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_policies_match_what_the_webhook_matches(mode: str) -> None:
-    """Webhook, mutating policy and guard are asked about the same pods of the same namespaces."""
+    """Webhook, mutating policy and guard are asked about the same pods; the guard about updates as well."""
     found = objects(*MODES[mode])
     guard = one(found, "ValidatingAdmissionPolicy", "-guard")["spec"]["matchConstraints"]
     if mode == "policy":
@@ -185,6 +185,9 @@ def test_policies_match_what_the_webhook_matches(mode: str) -> None:
         mutating = {key: entry[key] for key in ("matchPolicy", "objectSelector", "namespaceSelector")}
         mutating["resourceRules"] = entry["rules"]
 
+    (rule,) = guard["resourceRules"]
+    assert ["CREATE", "UPDATE"] == rule["operations"]
+    rule["operations"] = ["CREATE"]
     assert mutating == guard
 
 
@@ -205,7 +208,8 @@ def test_cel_arrives_unchanged() -> None:
         beside_webhook["variables"],
         beside_webhook["validations"],
     )
-    assert [cel.match_conditions()] * 3 == [spec["matchConditions"] for spec in (policy, guard, advice)]
+    assert [cel.match_conditions()] * 2 == [spec["matchConditions"] for spec in (policy, advice)]
+    assert cel.guard_match_conditions() == guard["matchConditions"]
 
 
 def test_no_key_is_written_twice(tmp_path: Path) -> None:
