@@ -1,8 +1,4 @@
-"""IAM role ARNs: taken apart and checked.
-
-Goes in: the text of a pod's annotation or of `AWS_ROLE_ARN`.
-Comes out: a `RoleArn`, or ValueError with a message that shows the value and the expected form.
-"""
+"""IAM role ARNs: parsed and checked."""
 
 # Imported by the sidecar, which pays in memory for each module: no `re`, no `typing`, no `dataclasses`.
 
@@ -53,7 +49,7 @@ def parse_role_arn(text: str) -> RoleArn:
         raise ValueError(f"the role ARN is empty; expected {ROLE_ARN_FORM}")
     fields = arn.split(":", FIELDS - 1)
     if len(fields) != FIELDS:
-        raise _wrong(arn, "it is no ARN")
+        raise _wrong(arn, "it is not an ARN")
     scheme, partition, service, region, account_id, resource = fields
     if scheme != "arn" or not _is_partition(partition):
         raise _wrong(arn, "it does not begin with arn:aws")
@@ -63,7 +59,7 @@ def parse_role_arn(text: str) -> RoleArn:
         raise _wrong(arn, f"the account is not {ACCOUNT_LENGTH} digits")
     kind, slash, rest = resource.partition("/")
     if kind != "role" or not slash:
-        raise _wrong(arn, "it names no role")
+        raise _wrong(arn, "it does not name a role")
     path, name = _path_and_name(arn, rest)
     return RoleArn(arn, partition, account_id, path, name)
 

@@ -1,7 +1,4 @@
-"""No core dumps: what a crash would write down holds keys.
-
-Goes in: processes of this user. Comes out: nothing; a crash of them leaves no core, whatever the node does with cores.
-"""
+"""No core dumps: a crash of these processes writes no keys to disk, whatever the node does with cores."""
 
 # A server does not import this: `resource` would cost 36 KB in each pod. The child of its first exchange sees to both,
 # before there are any keys.

@@ -47,15 +47,15 @@ def test_empty(text: str) -> None:
 
 
 WRONG = {
-    "arn:aws:iam::123456789012:user/u": "it names no role",
+    "arn:aws:iam::123456789012:user/u": "it does not name a role",
     "arn:aws:sts::123456789012:assumed-role/r/s": "it is not of IAM, which has no region",
-    "arn:aws:iam::123456789012:instance-profile/p": "it names no role",
+    "arn:aws:iam::123456789012:instance-profile/p": "it does not name a role",
     "arn:aws:iam::12345678901:role/r": "the account is not 12 digits",
     "arn:aws:iam::123456789012:role/": "the role's name is empty",
     "arn:aws:iam:us-east-1:123456789012:role/r": "it is not of IAM, which has no region",
     "arn:AWS:iam::123456789012:role/r": "it does not begin with arn:aws",
-    "app-role": "it is no ARN",
-    "arn:aws:iam::123456789012:role": "it names no role",
+    "app-role": "it is not an ARN",
+    "arn:aws:iam::123456789012:role": "it does not name a role",
     "arn:aws:iam::123456789012:role/a b": "the role's name may have letters, digits and _+=,.@- only",
     "arn:aws:iam::123456789012:role//r": "the path is empty or has characters other than printable ASCII",
     "arn:aws:iam::123456789012:role/ä/r": "the path is empty or has characters other than printable ASCII",

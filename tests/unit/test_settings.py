@@ -145,7 +145,10 @@ def test_an_empty_variable_is_not_set(least: dict[str, str]) -> None:
     ("extra", "message"),
     [
         ({"AWS_ROLE_ARN": " \n"}, "AWS_ROLE_ARN is not set: set it to a role's ARN"),
-        ({"AWS_ROLE_ARN": "app-role"}, "invalid AWS_ROLE_ARN: 'app-role' is not the ARN of an IAM role: it is no ARN"),
+        (
+            {"AWS_ROLE_ARN": "app-role"},
+            "invalid AWS_ROLE_ARN: 'app-role' is not the ARN of an IAM role: it is not an ARN",
+        ),
         (
             {"AWS_ROLE_ARN": "arn:aws-x:iam::123456789012:role/r"},
             "invalid AWS_ROLE_ARN: 'aws-x' is not a partition of AWS",

@@ -228,7 +228,7 @@ def test_requests_while_an_exchange_runs(world: World) -> None:
 WRONG = [
     (
         {"AWS_ROLE_ARN": "x"},
-        "imds-emulator serve: invalid AWS_ROLE_ARN: 'x' is not the ARN of an IAM role: it is no ARN",
+        "imds-emulator serve: invalid AWS_ROLE_ARN: 'x' is not the ARN of an IAM role: it is not an ARN",
     ),
     ({"AWS_ROLE_ARN": ""}, "imds-emulator serve: AWS_ROLE_ARN is not set: set it to a role's ARN"),
     (

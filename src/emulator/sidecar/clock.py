@@ -1,7 +1,4 @@
-"""The time by which credentials expire.
-
-Goes in: the machine's clocks. Comes out: Unix seconds that never lag behind, and never go back.
-"""
+"""The time by which credentials expire: Unix seconds that never lag behind, and never go back."""
 
 from time import CLOCK_BOOTTIME, clock_gettime, time
 

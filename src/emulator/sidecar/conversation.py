@@ -1,7 +1,4 @@
-"""What is said on one connection: requests in pieces or many at once, answers in their order. No sockets.
-
-Goes in: bytes as they come. Comes out: bytes to send; and whether the connection waits, or is to end.
-"""
+"""One connection's conversation: requests in pieces or many at once, answers in their order. No sockets."""
 
 import time
 

@@ -1,6 +1,5 @@
-"""The metrics as Prometheus reads them.
+"""The metrics in Prometheus' text format.
 
-Goes in: the counters, the state of the credentials. Comes out: the text of `/metrics`.
 `TABLE` is the one list of the metrics; the documentation is made from it.
 """
 

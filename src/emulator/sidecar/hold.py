@@ -1,8 +1,7 @@
-"""`imds-emulator hold`: what holds the app back in the classic form, where no startup probe does.
+"""`imds-emulator hold`: holds the app back until the sidecar has started, or has had its time.
 
-Goes in: the sidecar's own environment. Comes out: the exit status, once the sidecar is started or has had its time. The
-kubelet runs this as postStart hook: it starts the next container when it ends, and would end the sidecar if it failed.
-For a Job a process stays behind, which ends the sidecar when the app's processes are gone.
+The kubelet runs this as postStart hook: it starts the next container when this ends, and kills the sidecar if this
+fails. For a Job a process stays behind, which ends the sidecar when the app's processes are gone.
 """
 
 import posix

@@ -1,8 +1,4 @@
-"""What the metadata service answers: routes, versions of the service, session tokens. No sockets, no clock.
-
-Goes in: a request, what can be served, the time.
-Comes out: a response, or None where the answer is worth waiting for.
-"""
+"""What the metadata service answers: routes, versions of the service, session tokens. No sockets, no clock."""
 
 # Source: EC2 User Guide, "Instance metadata and user data" and "Use IMDSv2"; what clients really need of it is
 # told in docs/clients.md.

@@ -1,7 +1,4 @@
-"""What the emulator counts.
-
-Goes in: the status of each answer, the outcome of each exchange. Comes out: the counters that `exposition` prints.
-"""
+"""What the emulator counts."""
 
 DURATION_BUCKETS_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 

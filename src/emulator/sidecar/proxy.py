@@ -1,7 +1,4 @@
-"""HTTP proxies: which hosts go past them, and what is said to them. Pure.
-
-Goes in: a host, the text of NO_PROXY; userinfo of a proxy's URL. Comes out: yes or no; the bytes of a request.
-"""
+"""HTTP proxies: which hosts bypass them, and how a tunnel is requested. Pure."""
 
 # Source: what curl, botocore and Go's net/http have in common about NO_PROXY, CIDR ranges from Go.
 # Only the short-lived child of an exchange imports this.

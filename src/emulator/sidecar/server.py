@@ -1,6 +1,5 @@
 """Listeners and their connections: one thread, one epoll, bounded in memory and in time.
 
-Goes in: listening sockets and who answers on them; descriptors to watch; a timer. Comes out: bytes on sockets.
 What the bytes say is decided in `conversation`.
 """
 

@@ -1,7 +1,4 @@
-"""The sockets that listen: credentials on loopback only, health on every address of the pod.
-
-Goes in: ports. Comes out: listening sockets, or SettingsError that names the variable of the port.
-"""
+"""The listening sockets: credentials on loopback only, health on every address of the pod."""
 
 # `_socket` is the C module under `socket`, which would cost 1.4 MB in each pod.
 

@@ -1,7 +1,4 @@
-"""Session tokens of IMDSv2 that say themselves when they end, so that none is stored.
-
-Goes in: a key that lives as long as the process, the time a token ends. Comes out: a token; and its end again.
-"""
+"""Session tokens of IMDSv2 that carry their own expiry, so that none is stored."""
 
 # Imported where IMDSv2 is on. Neither `hashlib` nor `hmac`: they would load OpenSSL for good, 1 MB in each pod.
 

@@ -1,6 +1,5 @@
-"""HTTP/1.x as bytes: a request out of what a client sent, a response into what it gets. No sockets.
+"""HTTP/1.x as bytes: requests parsed, responses encoded. No sockets.
 
-Goes in: the bytes received so far. Comes out: a `Request`, None while it is not whole, or `Malformed`.
 Forgiving where old clients need it (bare line feeds, missing lengths), strict about what a body's length is.
 """
 
