@@ -137,7 +137,7 @@ LEFT = {
     "redirect-ahead": 'init container "imds-redirect" stands before',
     "annotations-changed": 'env["IMDS_EMULATOR_ROLE_ARN, IMDS_EMULATOR_REGION, IMDS_EMULATOR_IMDS_VERSION, ',
     "role-by-field": 'env["IMDS_EMULATOR_ROLE_ARN"] differs from the pod\'s annotation',
-    "impostor-token-file": '"spec.initContainers[imds-emulator].env[IMDS_EMULATOR_TOKEN_FILE]" is not as it is injected',
+    "impostor-token-file": '"spec.initContainers[imds-emulator].env[IMDS_EMULATOR_TOKEN_FILE]" is not as it',
     "token-mounted-later": '"containers[app].volumeMounts[imds-emulator-token]"',
 }
 
@@ -146,7 +146,7 @@ LEFT = {
 @pytest.mark.claim("S31")
 @pytest.mark.parametrize("name", LEFT)
 def test_guard(mode: Mode, namespace: str, name: str) -> None:
-    """What is mended on reinvocation, and is wrong for all that, is refused: here by the label, which mutates nothing."""
+    """What is still wrong after all mutation is refused; here the label is added, which mutates nothing."""
     if not mode.has_policies:
         pytest.skip("this API server has no such policies")
     pod = copy.deepcopy(BY_NAME[name].pod)
