@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import re
 import subprocess
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
-from emulator import __version__
+from emulator import __version__, names
 from tests.cluster.native import Native
 from tests.cluster.node import CACHE, CLUSTER
 from tests.cluster.provider import choose
 from tests.e2e.kube import path, program, wait_for
+from tests.netns.pods import PEER
 from tests.operators import conftest
 from tests.tools import apt
 from tests.tools.paths import cache
@@ -27,6 +32,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.full_only(reason="builds kube-router (5 minutes) and changes the node's firewall")
 
+PAGE = Path(__file__).parents[2] / "docs" / "neighbours.md"
+STS = "203.0.113.10"  # RFC 5737
 PYTHON = "/usr/bin/python3.13"
 REFUSED = "ConnectionRefusedError"  # kube-router rejects by a reset
 SETTLED_SECONDS = 60
@@ -119,7 +126,82 @@ def test_network_policy(
     assert 2 == len(ready)
 
 
-def _client(namespace: str) -> dict[str, object]:
+@pytest.fixture
+def outside() -> Iterator[None]:
+    """Have the node answer at its metadata address, and at one that stands for STS."""
+    cluster = choose(conftest.CLUSTER)
+    listeners = [("node", names.IMDS_IPV4, names.IMDS_PORT, 0), ("sts", STS, 443, 0), ("other", STS, 8443, 0)]
+    change = [*cluster.enter(), "ip", "address"]
+    for address in (names.IMDS_IPV4, STS):
+        subprocess.run([*change, "replace", f"{address}/32", "dev", "lo"], check=True)
+    command = [*cluster.enter(), sys.executable, str(PEER), "serve", json.dumps(listeners)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "ready\n"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        for address in (names.IMDS_IPV4, STS):
+            subprocess.run([*change, "delete", f"{address}/32", "dev", "lo"], check=False)
+
+
+@pytest.mark.usefixtures("enforced", "outside")
+def test_policies_of_the_documentation(kube: Kube, namespace: str, figures: Figures) -> None:
+    """Under the policies of docs/neighbours.md a pod reaches STS and DNS alone, or all but the metadata address."""
+    policies = {policy["metadata"]["name"]: policy for policy in documented()}
+    spaces = {name: f"{namespace}-{name}" for name in policies}
+    targets = {
+        "the node's metadata service": (names.IMDS_IPV4, names.IMDS_PORT),
+        "STS": (STS, 443),
+        "another port there": (STS, 8443),
+        "DNS": _dns(kube),
+    }
+    for space in spaces.values():
+        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": space}})
+        client = _client(space)
+        client["metadata"] = {**client["metadata"], "labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}}
+        kube.create(client)
+    try:
+        for space in spaces.values():
+            kube.wait_ready(space, "client")
+        before = {what: _connect(kube, spaces["no-node-metadata"], "client", *at) for what, at in targets.items()}
+        for name, policy in policies.items():
+            kube.apply({**policy, "metadata": {**policy["metadata"], "namespace": spaces[name]}})
+        for space in spaces.values():
+            _wait_closed(kube, space, *targets["the node's metadata service"])
+        found = {
+            name: {what: _connect(kube, space, "client", *at) for what, at in targets.items()}
+            for name, space in spaces.items()
+        }
+    finally:
+        for space in spaces.values():
+            kube.delete(path("v1", "Namespace", name=space))
+
+    opened = {
+        "sts-and-dns": {"STS", "DNS"},
+        "no-node-metadata": {"STS", "another port there", "DNS"},
+    }
+    for name, outcome in found.items():
+        for what, told in outcome.items():
+            figures.add(f"{name}: {what}", told, bound="open" if what in opened[name] else REFUSED)
+    assert dict.fromkeys(targets, "open") == before
+    assert opened == {name: {what for what in told if told[what] == "open"} for name, told in found.items()}
+
+
+def _wait_closed(kube: Kube, space: str, address: str, port: int) -> None:
+    """Return once the client there does not reach an address any more."""
+    wait_for("the policy in force", lambda: _connect(kube, space, "client", address, port) != "open", SETTLED_SECONDS)
+
+
+def documented() -> list[dict[str, Any]]:
+    """Return the policies of the page, as a person copies them."""
+    blocks = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def _client(namespace: str) -> dict[str, Any]:
     """Return a pod that does nothing until it is told to."""
     container = {
         "name": "client",
