@@ -16,7 +16,7 @@ def refusal(environ: dict[str, str]) -> str:
     """Return what the emulator says when it refuses its settings."""
     command = [sys.executable, "-I", "-S", "-c", MAIN, "serve"]
     done = subprocess.run(
-        command, env={**environ, "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+        command, env={**environ, "PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=30, check=False
     )
     assert done.returncode == 2
     return done.stdout + done.stderr
