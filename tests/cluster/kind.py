@@ -3,6 +3,7 @@
 In: a cluster's name; KIND_NODE_IMAGE, the node's image. Out: a cluster whose node and DNS are Ready.
 """
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -102,6 +103,8 @@ class Kind:
         if self.exists():
             health.call(self._kind("delete", "cluster"))
         self.kubeconfig().unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # it is not there, or it is that of a native cluster too
+            self.kubeconfig().parent.rmdir()
 
     def _kind(self, *arguments: str) -> list[str]:
         options = [f"--name={self._cluster}"]
