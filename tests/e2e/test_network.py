@@ -157,14 +157,14 @@ for port in (81, 443, 8080, {names.PORT_DEFAULT}):
 
 COUNTERS = """
 table netdev imds-counted {{
-  counter tcp {{}}
-  counter all {{}}
+  counter streams {{}}
+  counter seen {{}}
   chain arrivals {{
     type filter hook ingress device "{device}" priority 0; policy accept;
-    ip daddr {ipv4} ip protocol tcp counter name tcp
-    ip6 daddr {ipv6} ip6 nexthdr != udp counter name tcp
-    ip daddr {ipv4} counter name all
-    ip6 daddr {ipv6} counter name all
+    ip daddr {ipv4} ip protocol tcp counter name streams
+    ip6 daddr {ipv6} ip6 nexthdr != udp counter name streams
+    ip daddr {ipv4} counter name seen
+    ip6 daddr {ipv6} counter name seen
   }}
 }}
 """
@@ -218,8 +218,8 @@ def test_nothing_leaves(team: Team) -> None:
     finally:
         on_node("nft", "delete", "table", "netdev", "imds-counted")
 
-    assert closed == {"tcp": 0, "all": 0}
-    assert datagrams == {"tcp": 0, "all": 3}
+    assert closed == {"streams": 0, "seen": 0}
+    assert datagrams == {"streams": 0, "seen": 3}
 
 
 @runs(_web)
