@@ -115,7 +115,7 @@ VARIABLES_OF_CONTAINERS = (
         "!variables.app_region ? '' : "
         + containers_where(
             f"{_may_hold(names.ENV_REGION)} && c.?env.orValue([]).filter(e, e.name in {texts(_REGIONS)})"
-            ".map(e, e.?value.orValue('')) in [[], [variables.region, variables.region]]"
+            ".map(e, e.?value.orValue('')) in [dyn([]), dyn([variables.region, variables.region])]"
         ),
         _hidden_regions,
         f"container $found: the {names.ENV_REGION} that it is given hides one in its envFrom; if there is one, set the"
