@@ -142,7 +142,7 @@ def is_ours(spec: Object, path: Path) -> bool:
 
 
 def is_free_in_env(spec: Object, path: Path) -> bool:
-    """Tell whether a leaf is the port, which stands once where there is no redirect, or the user, a cluster's to give."""
+    """Tell whether a leaf is the port, which stands once without a redirect, or the user, a cluster's to give."""
     return path[-1] == "runAsUser" or ("env" in path and found(spec, path[:4])["name"] == names.ENV_PORT)
 
 
