@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emulator import names
 from emulator.arn import parse_role_arn
 from emulator.injection import judgement, rules
 from emulator.injection.facts import Facts
 from emulator.injection.globs import glob_matches
 from emulator.names import ANNOTATION_ROLE_ARN
+from tests.pods import pure
 from tests.pods.cases import PARAMETERS, Case, cases
 
 CASES = cases()
@@ -109,6 +113,31 @@ def test_shown(value: str, expected: str) -> None:
     assert expected == judgement.shown(value)
 
 
+NOT_INJECTED = next(rule for rule in rules.GUARDS if rule.name == "not-injected")
+
+
+@pytest.mark.parametrize("name", ["plain", "impostor-command", "env-late-container", "env-late-container-0-1-0"])
+def test_guard(name: str) -> None:
+    """The guard finds a pod that was not injected, only looks so, or has a container that others added since."""
+    facts = next(facts_of(case) for case in CASES if case.name == name)
+
+    assert "nothing" == NOT_INJECTED.find(facts)
+
+
+@pytest.mark.parametrize("endpoints", [[], ["http://192.0.2.1"]])
+def test_guard_of_env(endpoints: list[str]) -> None:
+    """With the redirect `env` each container needs the emulator's endpoint and no other: the guard finds the rest."""
+    case = next(case for case in CASES if case.name == "env")
+    injected = pure.outcome(case).pod
+    assert injected is not None
+    assert "" == NOT_INJECTED.find(facts_of(dataclasses.replace(case, pod=injected)))
+    app = next(each for each in injected["spec"]["containers"] if each["name"] == "app")
+    others = [entry for entry in app["env"] if entry["name"] != names.ENV_SERVICE_ENDPOINT]
+    app["env"] = [*others, *({"name": names.ENV_SERVICE_ENDPOINT, "value": value} for value in endpoints)]
+
+    assert "nothing" == NOT_INJECTED.find(facts_of(dataclasses.replace(case, pod=injected)))
+
+
 def test_guard_names_the_remedy() -> None:
     """No pod of tests/pods is refused by the guard for a lack of injection: what it says is said here."""
     facts = next(facts_of(case) for case in CASES if case.name == "plain")
@@ -118,5 +147,4 @@ def test_guard_names_the_remedy() -> None:
         " gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
     )
 
-    guard = next(rule for rule in rules.GUARDS if rule.name == "not-injected")
-    assert expected == judgement.line(guard, guard.find(facts), facts)
+    assert expected == judgement.line(NOT_INJECTED, NOT_INJECTED.find(facts), facts)
