@@ -24,7 +24,7 @@ from emulator.webhook.namespaces import Namespaces
 from emulator.webhook.reviews import Reviews
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 Object = dict[str, Any]
 
@@ -165,9 +165,10 @@ def judge(handler: Reviews, review: Object, told: Object, *, twice: bool) -> Non
     if not _asks(request):
         assert not operations, "an unlabelled pod is touched"
         return
-    assert all(set(operation) == {"op", "path", "value"} and operation["op"] == "add" for operation in operations)
     injected = copy.deepcopy(pod)
-    patch.apply(injected, operations)
+    for operation in operations:
+        assert_ours(injected, operation)
+        patch.apply(injected, [operation])
     assert_covered(handler.parameters, injected, native_sidecars=handler.has_native_sidecars)
     assert_kept(pod, injected)
     if operations and twice:
@@ -204,12 +205,27 @@ def assert_covered(parameters: Mapping[str, str], pod: Object, *, native_sidecar
     assert Facts(pod, parameters, native_sidecars=native_sidecars).protected
 
 
+def assert_ours(pod: Object, operation: Object) -> None:
+    """Fail unless an operation adds something, or moves a container of ours, or replaces a variable of the emulator."""
+    if operation["op"] == "add":
+        assert set(operation) == {"op", "path", "value"}
+        return
+    path = patch.parts(operation["from" if operation["op"] == "move" else "path"])
+    name = pod["spec"][path[1]][int(path[2])]["name"]
+    if operation["op"] == "move":
+        assert (operation["path"], len(path)) == ("/spec/initContainers/0", 3)
+        assert name in OURS
+    else:
+        assert (operation["op"], path[3], len(path), name) == ("replace", "env", 5, names.EMULATOR_CONTAINER)
+
+
 def assert_kept(before: Object, after: Object) -> None:
     """Fail if anything but what is ours, or added behind what was there, has changed."""
     spec, made = before["spec"], after["spec"]
     for field in ("initContainers", "containers"):
-        own = [container for container in made.get(field) or [] if container not in _new(before, made.get(field))]
-        old = spec.get(field) or []
+        # Ours may have been moved, and the emulator's words replaced.
+        own = [container for container in made.get(field) or [] if container["name"] not in OURS]
+        old = [container for container in spec.get(field) or [] if container["name"] not in OURS]
         assert len(own) == len(old)
         for new, given in zip(own, old, strict=True):
             assert {**new, "env": None} == {**given, "env": None}
@@ -226,12 +242,6 @@ def assert_kept(before: Object, after: Object) -> None:
     assert {**before, "spec": 0, "metadata": 0} == {**after, "spec": 0, "metadata": 0}
     old_annotations = before["metadata"].get("annotations") or {}
     assert {**after["metadata"]["annotations"], **old_annotations} == after["metadata"]["annotations"]
-
-
-def _new(before: Object, containers: list[Object] | None) -> Iterator[Object]:
-    """Return the containers that are ours and were not there."""
-    taken = {container["name"] for container in _containers(before)}
-    return iter([each for each in containers or [] if each["name"] in OURS and each["name"] not in taken])
 
 
 def _containers(pod: Object) -> list[Object]:
