@@ -25,6 +25,8 @@ SUITE = (
     "kustomize",
     "ct",
     "actionlint",
+    "gvisor",
+    "istio-iptables",
 )
 
 
