@@ -77,6 +77,7 @@ def _old_apiserver(version: str) -> Tool:
         ldflags=f"-checklinkname=0 {_KUBERNETES_VERSION}",
         staging=True,
         apart=True,
+        cpu_seconds=280,
     )
 
 
@@ -85,6 +86,7 @@ TOOLS: Mapping[str, Tool] = {
     for tool in (
         Tool(
             name="helm",
+            cpu_seconds=80,
             version="v3.22.0",
             module="helm.sh/helm/v3",
             programs={"helm": "helm.sh/helm/v3/cmd/helm"},
@@ -99,6 +101,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="etcd",
+            cpu_seconds=60,
             version="v3.7.3",
             module="go.etcd.io/etcd/server/v3",
             programs={"etcd": "go.etcd.io/etcd/server/v3"},
@@ -106,6 +109,7 @@ TOOLS: Mapping[str, Tool] = {
         # Apart from the rest: a machine with kind needs nothing else of Kubernetes.
         Tool(
             name="kubectl",
+            cpu_seconds=215,
             version=_KUBERNETES,
             module="k8s.io/kubernetes",
             programs={"kubectl": "k8s.io/kubernetes/cmd/kubectl"},
@@ -114,6 +118,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="kubernetes",
+            cpu_seconds=650,
             version=_KUBERNETES,
             module="k8s.io/kubernetes",
             programs={name: f"k8s.io/kubernetes/cmd/{name}" for name in _PARTS},
@@ -122,6 +127,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="containerd",
+            cpu_seconds=160,
             version="v2.4.2",
             module=_CONTAINERD,
             programs={name: f"{_CONTAINERD}/cmd/{name}" for name in ("containerd", "containerd-shim-runc-v2", "ctr")},
@@ -130,12 +136,14 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="cni-plugins",
+            cpu_seconds=25,
             version=_CNI_VERSION,
             module=_CNI_MODULE,
             programs={name: f"{_CNI_MODULE}/plugins/{kind}/{name}" for name, kind in _CNI.items()},
         ),
         Tool(
             name="coredns",
+            cpu_seconds=60,
             version="v1.14.6",
             module="github.com/coredns/coredns",
             programs={"coredns": "build"},
@@ -144,6 +152,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="pause",
+            cpu_seconds=5,
             version="v1.0.0",
             module="pause",
             programs={"pause": "pause"},
@@ -151,6 +160,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="kustomize",
+            cpu_seconds=20,
             version="v5.8.2",
             module="sigs.k8s.io/kustomize/kustomize/v5",
             programs={"kustomize": "sigs.k8s.io/kustomize/kustomize/v5"},
@@ -158,6 +168,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="kubeconform",
+            cpu_seconds=15,
             version="v0.8.0",
             module="github.com/yannh/kubeconform",
             programs={"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"},
@@ -165,6 +176,7 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="ct",
+            cpu_seconds=120,
             version="v3.14.0",
             module="github.com/helm/chart-testing/v3",
             programs={"ct": "github.com/helm/chart-testing/v3/ct"},
@@ -172,12 +184,14 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             name="kind",
+            cpu_seconds=30,
             version=_KIND,
             module="sigs.k8s.io/kind",
             programs={"kind": "sigs.k8s.io/kind"},
         ),
         Tool(
             name="actionlint",
+            cpu_seconds=15,
             version="v1.7.12",
             module="github.com/rhysd/actionlint",
             programs={"actionlint": "github.com/rhysd/actionlint/cmd/actionlint"},
@@ -220,6 +234,7 @@ TOOLS: Mapping[str, Tool] = {
         # What a node image for kind has beside the cluster's programs (tests/cluster/node_image.py).
         Tool(
             name="kubeadm",
+            cpu_seconds=200,
             version=_KUBERNETES,
             module="k8s.io/kubernetes",
             programs={"kubeadm": "k8s.io/kubernetes/cmd/kubeadm"},
