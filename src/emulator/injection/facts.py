@@ -409,31 +409,44 @@ class Facts(ResourceFacts):
             len(self.redirects) == 1 or all(endpoints(c) and endpoints(c) <= {self.endpoint} for c in self.others)
         )
 
+    # Read anew at each start of the container: as the kustomize components have them, whose build knows no annotation.
+    @fact("variables.emulator_env.filter(e, has(e.valueFrom)).map(e, string(e.name))")
+    def not_values(self) -> list[str]:
+        """The emulator's variables that are not values."""
+        return [entry["name"] for entry in maps(self.our_emulator, "env") if entry.get("valueFrom") is not None]
+
     @fact(
         f"{{{text(names.ENV_OWN_ROLE_ARN)}: variables.role_arn_value,\n"
         + ",\n".join(
-            f" ?{text(variable)}: {annotation(key)} != '' ? optional.of(string(variables.{asked})) : optional.none()"
+            f" ?{text(variable)}: {annotation(key)} != '' || {text(variable)} in variables.not_values"
+            f" ? optional.of(string(variables.{asked})) : optional.none()"
             for variable, (key, asked) in FOLLOWING.items()
         )
         + "}"
     )
     def asked(self) -> dict[str, str]:
-        """What the annotations ask for, by the emulator's variable; not what they leave to an installation."""
+        """What the emulator is to be told, by its variable; of an installation's only in place of what is no value."""
         return {names.ENV_OWN_ROLE_ARN: self.role_arn_value} | {
-            variable: getattr(self, asked) for variable, (key, asked) in FOLLOWING.items() if self.annotations.get(key)
+            variable: getattr(self, asked)
+            for variable, (key, asked) in FOLLOWING.items()
+            if self.annotations.get(key) or variable in self.not_values
         }
 
     # Of a pod that is injected already: by an annotation that was changed since, say by another webhook.
     @fact(
         "variables.complete && !variables.former ? variables.emulator_env.filter(e, e.name in variables.asked"
-        " && e.?value.orValue('') != variables.asked[e.name]).map(e, string(e.name)) : []"
+        " && (e.?value.orValue('') != variables.asked[e.name] || has(e.valueFrom))).map(e, string(e.name)) : []"
     )
     def unfollowed(self) -> list[str]:
-        """The emulator's variables that say something else than the annotations."""
+        """The emulator's variables that say something else than the annotations, or are read anew at each start."""
         if not self.complete or self.former:
             return []
         variables = [(entry["name"], entry.get("value") or "") for entry in maps(self.our_emulator, "env")]
-        return [name for name, value in variables if name in self.asked and value != self.asked[name]]
+        return [
+            name
+            for name, value in variables
+            if name in self.asked and (value != self.asked[name] or name in self.not_values)
+        ]
 
     # With --wait it ends only when the emulator has answered.
     @fact(f"variables.redirect_at >= 0 && variables.our_redirect.?args.orValue([]) == {texts(REDIRECT_WAITS_ARGS)}")

@@ -141,6 +141,8 @@ EMULATOR_FAULT = _chain(
 )
 
 REDIRECT_FAULT = _chain(
+    # What follows a container that is restarted waits for its start alone.
+    ("has(variables.our_redirect.restartPolicy)", "'.restartPolicy'"),
     ("has(variables.our_redirect.command)", "'.command'"),
     (
         (
@@ -188,6 +190,8 @@ def emulator_faults(container: Object, *, is_sidecar: bool, has_redirect: bool) 
 
 def redirect_faults(container: Object, emulator: Object, *, is_sidecar: bool) -> Iterator[str]:
     """Yield each field of the redirect's container that is not as injected; `is_sidecar`: of the emulator."""
+    if container.get("restartPolicy"):
+        yield ".restartPolicy"
     yield from _program_faults(container, (REDIRECT_ARGS, REDIRECT_WAITS_ARGS) if is_sidecar else (REDIRECT_ARGS,))
     if _values(container, names.ENV_PORT) != _values(emulator, names.ENV_PORT):
         yield f".env[{names.ENV_PORT}]"

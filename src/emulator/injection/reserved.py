@@ -70,8 +70,8 @@ GUARDS = (
         "annotation-unfollowed",
         "variables.unfollowed.join(', ')",
         lambda facts: listed(facts.unfollowed),
-        f"spec.initContainers or spec.containers[{names.EMULATOR_CONTAINER}].env[$found] differs from the pod's"
-        " annotation, which was changed after the injection: have the webhook or policy that changes it run before"
+        f"spec.initContainers or spec.containers[{names.EMULATOR_CONTAINER}].env[$found] is not the value that the"
+        " pod's annotations ask for, and was after the injection: have the webhook or policy that changes it run before"
         " imds-emulator's, whose order is that of their names",
     ),
     Rule(
