@@ -193,6 +193,46 @@ def test_redirect_that_failed() -> None:
     assert (found.state, found.seen) == ("failed", "exit code 1: no NET_ADMIN")
 
 
+@pytest.mark.parametrize(
+    ("state", "last", "expected"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, {"exitCode": 1, "message": "no NET_ADMIN\n"}, "no NET_ADMIN"),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, {"exitCode": 137, "reason": "OOMKilled"}, "OOMKilled"),
+    ],
+)
+def test_redirect_between_two_attempts(state: dict[str, Any], last: dict[str, Any], expected: str) -> None:
+    """While the kubelet waits before the next attempt, the last one's word is repeated, not the waiting."""
+    pod = injected_pod()
+    pod["status"]["initContainerStatuses"][0] = {
+        "name": names.REDIRECT_CONTAINER,
+        "state": state,
+        "lastState": {"terminated": last},
+    }
+    found = check_pod.redirect(pod)
+
+    assert (found.state, found.seen) == ("failed", f"exit code {last['exitCode']}: {expected}")
+
+
+@pytest.mark.parametrize("last", [{}, {"terminated": {"exitCode": 0}}, {"terminated": {"exitCode": 1}}])
+def test_redirect_that_runs(last: dict[str, Any]) -> None:
+    """While it runs it waits for the emulator, whatever became of an attempt before, in another sandbox say."""
+    pod = injected_pod()
+    pod["status"]["initContainerStatuses"][0] = {
+        "name": names.REDIRECT_CONTAINER,
+        "state": {"running": {}},
+        "lastState": last,
+    }
+
+    assert check_pod.redirect(pod).seen == "waits for the emulator to start"
+
+
+def test_emulator_that_runs_again() -> None:
+    """Of an emulator that failed once and runs again, the log is read."""
+    pod = injected_pod(ready=False, state={"running": {}}, lastState={"terminated": {"exitCode": 137}})
+
+    assert credentials(FakeCluster({POD_PATH: pod, f"{POD_PATH}/log": DENIED})).seen == "STS answers AccessDenied"
+
+
 INJECTED = [case for case in cases() if ".injected.yaml" in recorded(case.name) and "0-1-0" not in case.name]
 
 
@@ -233,10 +273,12 @@ def ca_bundle(ends: datetime) -> str:
     return base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
 
 
-@pytest.mark.parametrize(("days", "state"), [(-1, "failed"), (3, "warning"), (300, "ok")])
-def test_certificate(days: int, state: str) -> None:
-    """An expired CA fails, one near its end is a warning."""
-    bundle = ca_bundle(datetime.now(UTC) + timedelta(days=days, hours=1 if days > 0 else 0))
+@pytest.mark.parametrize(
+    ("hours", "state"), [(-24, "failed"), (-1, "failed"), (1, "warning"), (167, "warning"), (169, "ok"), (7200, "ok")]
+)
+def test_certificate(hours: int, state: str) -> None:
+    """A CA that has expired, if only an hour ago, fails; one that expires within a week is a warning."""
+    bundle = ca_bundle(datetime.now(UTC) + timedelta(hours=hours))
     found = check_cluster.certificate({"name": "w", "clientConfig": {"caBundle": bundle}})
 
     assert found.state == state
@@ -332,21 +374,29 @@ def test_dry_run_repeats_the_refusal() -> None:
     assert (found.state, found.seen) == ("failed", "no room")
 
 
-def issuer_cluster() -> FakeCluster:
-    """Return a cluster whose issuer is https://issuer.example and whose key is k1."""
+def issuer_cluster(*keys: str) -> FakeCluster:
+    """Return a cluster whose issuer is https://issuer.example, and which has these keys, else k1."""
     return FakeCluster(
         {
             "/.well-known/openid-configuration": {"issuer": "https://issuer.example"},
-            "/openid/v1/jwks": json.dumps({"keys": [{"kid": "k1"}]}),
+            "/openid/v1/jwks": json.dumps({"keys": [{"kid": key} for key in keys or ("k1",)]}),
         }
     )
 
 
 @pytest.mark.parametrize(
-    ("public_keys", "state"), [(["k1"], "ok"), (["k0", "k1"], "ok"), (["k0"], "failed"), (None, "failed")]
+    ("own_keys", "public_keys", "state"),
+    [
+        (["k1"], ["k1"], "ok"),
+        (["k1"], ["k0", "k1"], "ok"),
+        (["k1", "k2"], ["k1", "k2"], "ok"),
+        (["k1", "k2"], ["k1"], "failed"),
+        (["k1"], ["k0"], "failed"),
+        (["k1"], None, "failed"),
+    ],
 )
-def test_issuer(public_keys: list[str] | None, state: str) -> None:
-    """The issuer is right when its public documents hold the cluster's own keys."""
+def test_issuer(own_keys: list[str], public_keys: list[str] | None, state: str) -> None:
+    """The issuer is right when its public documents hold all of the cluster's own keys."""
 
     def fetch(url: str) -> bytes:
         if public_keys is None:
@@ -355,7 +405,7 @@ def test_issuer(public_keys: list[str] | None, state: str) -> None:
             return json.dumps({"issuer": "https://issuer.example", "jwks_uri": "https://issuer.example/keys"}).encode()
         return json.dumps({"keys": [{"kid": key} for key in public_keys]}).encode()
 
-    assert issuer(issuer_cluster(), fetch, "team-a", "default").state == state
+    assert issuer(issuer_cluster(*own_keys), fetch, "team-a", "default").state == state
 
 
 @pytest.mark.parametrize(

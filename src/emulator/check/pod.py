@@ -136,6 +136,8 @@ def redirect(pod: dict[str, Any]) -> Finding:
         return ok("redirect", "env mode, no init container")
     status = _status(pod, names.REDIRECT_CONTAINER)
     state = status.get("state") or {}
+    if "running" in state:  # again, in a new sandbox, say
+        return warning("redirect", "waits for the emulator to start", "see the line `credentials`")
     ended = state.get("terminated") or (status.get("lastState") or {}).get("terminated")
     if ended and ended["exitCode"] == 0:
         return ok("redirect", "rules set")
@@ -147,8 +149,6 @@ def redirect(pod: dict[str, Any]) -> Finding:
             f"kubectl logs {pod['metadata']['name']} -c {names.REDIRECT_CONTAINER}; "
             f"where NET_ADMIN is refused use {names.ANNOTATION_REDIRECT}: env",
         )
-    if "running" in state:
-        return warning("redirect", "waits for the emulator to start", "see the line `credentials`")
     return failed("redirect", _waiting(state), "see the events of `kubectl describe pod`")
 
 
