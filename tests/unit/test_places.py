@@ -109,6 +109,18 @@ STRAYS: dict[str, tuple[Object, str]] = {
         },
         "spec.driver.labels",
     ),
+    "spark, labels that are copied to all its pods": (
+        {"apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication", "metadata": METADATA, "spec": {}},
+        "metadata.labels",
+    ),
+    "spark, a template without containers": (
+        {
+            "apiVersion": "sparkoperator.k8s.io/v1beta2",
+            "kind": "ScheduledSparkApplication",
+            "spec": {"template": {"executor": {"template": {"metadata": METADATA, "spec": {"nodeSelector": {}}}}}},
+        },
+        "spec.template.executor.template.metadata.labels",
+    ),
     "tekton": (
         {"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": METADATA, "spec": {"taskSpec": {"steps": []}}},
         "metadata.labels",
@@ -175,6 +187,15 @@ QUIET: dict[str, Object] = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
         "metadata": {"labels": ASKING},
+    },
+    **{
+        f"{kind} of labels for all": {"apiVersion": version, "kind": kind, "metadata": {"labels": ASKING}}
+        for version, kind in (
+            ("autoscaling.k8s.io/v1", "VerticalPodAutoscaler"),
+            ("gateway.networking.k8s.io/v1", "HTTPRoute"),
+            ("rbac.authorization.k8s.io/v1", "Role"),
+            ("snapshot.storage.k8s.io/v1", "VolumeSnapshot"),
+        )
     },
     "selector": {
         "apiVersion": "networking.k8s.io/v1",

@@ -22,6 +22,16 @@ Path = tuple[str | int, ...]
 
 # Where the kinds of Kubernetes itself have their pod template, which need not have containers to be one.
 TEMPLATES: tuple[Path, ...] = (("spec", "template"), ("spec", "jobTemplate", "spec", "template"), ("template",))
+# Groups of Kubernetes' own kinds, and of its SIGs' that make no pods. Others end in .k8s.io, too: sparkoperator.k8s.io.
+GROUPS = {
+    f"{group}.k8s.io"
+    for group in (
+        *("admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization"),
+        *("certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "internal.apiserver"),
+        *("networking", "node", "rbac.authorization", "resource", "scheduling", "storage", "storagemigration"),
+        *("autoscaling", "gateway.networking", "metrics", "policy.networking", "snapshot.storage"),
+    )
+}
 # Kinds whose pods belong to a Job of kind Job in the end. A ControllerRevision is only the history of another object.
 JOBS = {"Job", "CronJob", "JobSet", "ScaledJob"}
 HISTORY = {"ControllerRevision"}
@@ -94,9 +104,9 @@ class Owner:
 
     @property
     def is_built_in(self) -> bool:
-        """Is it of a kind that comes with Kubernetes?"""
+        """Is it of a kind that comes with Kubernetes, or of an extension of its own that makes no pods?"""
         group = self.api_version.rpartition("/")[0]
-        return bool(self.kind) and ("." not in group or (group.endswith(".k8s.io") and not group.endswith(".x-k8s.io")))
+        return bool(self.kind) and ("." not in group or group in GROUPS)
 
 
 @dataclass(frozen=True)
