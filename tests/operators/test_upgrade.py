@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from emulator import __version__, names
 from tests.e2e import images
 from tests.e2e.kube import path, wait_for
 from tests.e2e.release import CHART
 from tests.images import build
 from tests.operators import previous
-from tests.operators.creation import Creation, add, hold
+from tests.operators.creation import Creation, add, gated, hold
 from tests.operators.inventory import inventory
 
 if TYPE_CHECKING:
@@ -36,23 +37,13 @@ def settle() -> None:
     time.sleep(SETTLED_SECONDS)
 
 
-@pytest.mark.parametrize("before", ["other-version", "first-chart"])
-def test_upgrade_and_rollback(  # noqa: PLR0913, PLR0917 - fixtures
-    kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path, before: str
-) -> None:
-    """An upgrade and the rollback lose no creation: from a chart of another version with other images and values.
-
-    Likewise from the chart that was published first.
-    """
-    chart = previous.chart(tmp_path) if before == "other-version" else previous.first_chart(tmp_path)
-    if chart is None:
-        pytest.skip("this checkout has not the history with the first chart")
-    if before == "other-version":
-        node = images.provider(kube)
-        assert node
-        for archive in build.ensure(build.PRODUCT):
-            node.load(previous.image(tmp_path, archive))
-    release.install({}, chart)
+def test_upgrade_and_rollback(kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path) -> None:
+    """An upgrade and the rollback lose no creation: from a chart of another version with other images and values."""
+    node = images.provider(kube)
+    assert node
+    for archive in build.ensure(build.PRODUCT):
+        node.load(previous.image(tmp_path, archive))
+    release.install({}, previous.chart(tmp_path))
     with Creation(kube, namespace) as creation:
         settle()
         release.install({"sts": {"region": "eu-west-1"}})
@@ -62,6 +53,99 @@ def test_upgrade_and_rollback(  # noqa: PLR0913, PLR0917 - fixtures
 
     add(figures, creation)
     hold(creation)
+
+
+def test_from_the_version_before(
+    kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path
+) -> None:
+    """An upgrade from 0.1.0 loses no creation, and the pods that it injected serve on.
+
+    They can be changed and created again. A rollback refuses labelled pods for seconds, since the guard of 0.1.0 does
+    not know today's pods.
+    """
+    chart = previous.published_chart(tmp_path)
+    node = images.provider(kube)
+    if chart is None:
+        pytest.skip("this checkout has not the history with 0.1.0")
+    assert node
+    for archive in build.ensure(build.PRODUCT):
+        node.load(previous.published_image(tmp_path, archive))
+    values: Object = {"sidecar": {"startupSeconds": 1}}  # there is no STS
+    tag = {"tag": previous.PUBLISHED_TAG}
+    release.install({**values, "image": tag, "redirectImage": tag}, chart)
+    with Creation(kube, namespace) as creation:
+        made = kube.create(asking(namespace, "made-before"))
+        first = answered(kube, namespace, "made-before")
+        settle()
+        release.install(values)
+        settle()
+        for labels in ({"x": "y"}, {names.LABEL_ENABLED: None}, {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}):
+            body = {"metadata": {"labels": labels}}
+            kube.request("PATCH", path("v1", "Pod", namespace, "made-before"), body, "application/merge-patch+json")
+        stored = kube.request("GET", path("v1", "Pod", namespace, "made-before"))
+        copy = {**asking(namespace, "again"), "spec": made["spec"]}
+        warned = kube.warnings(copy)
+        again = kube.create(copy)
+        answers = [first, answered(kube, namespace, "again"), answered(kube, namespace, "made-before")]
+        upgraded = time.monotonic()
+        release.rollback()
+        rolled_back = time.monotonic()
+        settle()
+
+    restarts = [each["restartCount"] for each in stored["status"]["initContainerStatuses"]]
+    lost = [each for each in creation.attempts if each.lost and each.at < upgraded]
+    figures.add("labelled pods created meanwhile", creation.created(labelled=True))
+    figures.add("creations refused until the rollback", len(lost), bound="0")
+    figures.add("restarts in a pod that 0.1.0 injected", sum(restarts), bound="0")
+    figures.add(
+        "longest time of refusals, by the rollback", creation.longest_outage_seconds(), "s", f"{OUTAGE_SECONDS:g} s"
+    )
+    figures.add("labelled pods created without the emulator", creation.bare(), bound="0")
+    assert [made["spec"][field] for field in SPECIFIED] == [again["spec"][field] for field in SPECIFIED]
+    assert ["app-role"] * 3 == answers
+    assert [0, 0] == restarts
+    assert any("injected by version 0.1.0" in warning for warning in warned)
+    assert [] == lost
+    assert [] == creation.lost(labelled=False)
+    assert [] == creation.lost(labelled=True, since=rolled_back)
+    assert 0 == creation.bare()
+    assert creation.longest_outage_seconds() < OUTAGE_SECONDS
+
+
+SPECIFIED = ("initContainers", "containers")
+PYTHON = "/usr/bin/python3.13"
+ROLE_NAME = f"""
+import socket
+with socket.create_connection(("{names.IMDS_IPV4}", {names.IMDS_PORT}), 3) as client:
+    client.sendall(b"GET /latest/meta-data/iam/security-credentials/ HTTP/1.0\\r\\n\\r\\n")
+    print(client.makefile().read().splitlines()[-1])
+"""
+
+
+def asking(namespace: str, name: str) -> Object:
+    """Return a labelled pod that waits to be told to ask; its image is the emulator's."""
+    container = {
+        "name": "app",
+        "image": f"imds-emulator/emulator:{__version__}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": [PYTHON, "-c", "import time; time.sleep(1e6)"],
+    }
+    pod = gated(namespace, labelled=True)
+    metadata = {**pod["metadata"], "name": name}
+    del metadata["generateName"]
+    return {**pod, "metadata": metadata, "spec": {"containers": [container], "terminationGracePeriodSeconds": 0}}
+
+
+def answered(kube: Kube, namespace: str, pod: str) -> str:
+    """Return the role's name as the metadata service tells it, once the app runs."""
+
+    def running() -> bool:
+        found = kube.request("GET", path("v1", "Pod", namespace, pod))["status"]
+        return any("running" in each["state"] for each in found.get("containerStatuses", ()))
+
+    wait_for(f"the app of {pod}", running, 120)
+    command = ("exec", "--namespace", namespace, pod, "--container", "app", "--", PYTHON, "-c", ROLE_NAME)
+    return kube.kubectl(*command).strip()
 
 
 def test_across_modes(kube: Kube, release: Release, namespace: str, figures: Figures) -> None:

@@ -68,6 +68,20 @@ def test_every_field(form: str) -> None:
     assert passed == []
 
 
+@pytest.mark.claim("S20")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    {
+        "token-mounted": '"containers[app].volumeMounts[imds-emulator-token]": the volume is the emulator\'s own',
+        "user-taken": 'container "app" runs as user 16925',
+        "user-taken-by-pod": 'container "app" runs as user 16925',
+    }.items(),
+)
+def test_token_and_user_are_the_emulators(name: str, expected: str) -> None:
+    """C96: a pod is refused whose other containers mount the emulator's volume, or run as its user."""
+    assert expected in pure.outcome(CASES[name]).refusal
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_served_words_are_followed(form: str) -> None:
     """What the annotation says is put back where a pod comes with another value, and nothing else is changed."""

@@ -98,8 +98,9 @@ def test_other_requests(method: str, path: str, expected: int) -> None:
     assert expected == answer(reviews()[0], b"{}", method, path).status
 
 
+@pytest.mark.claim("S33")
 def test_decisions_are_counted_and_logged(capfd: pytest.CaptureFixture[str]) -> None:
-    """Each decision is one line with namespace and pod; nothing else of the pod is in it."""
+    """Each decision is one line with namespace, pod and role; nothing else of the pod is in it."""
     handler, _ = reviews()
     secret = pod("c", spec={"containers": [{"name": "app", "env": [{"name": "PASSWORD", "value": "hunter2"}]}]})
 

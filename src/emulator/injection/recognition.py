@@ -162,8 +162,10 @@ REDIRECT_FAULT = _chain(
 )
 
 _SOURCES = "v.?projected.?sources.orValue([])"
+# All of a ConfigMap's keys would be files, in the token's place too.
+_PATHS = "s.?configMap.?items.orValue([]).map(i, i.path)"
 IS_TOKEN_VOLUME = f"""v.name == {text(names.TOKEN_VOLUME)}
- && {_SOURCES}.all(s, has(s.serviceAccountToken) || has(s.configMap))
+ && {_SOURCES}.all(s, has(s.serviceAccountToken) || {_PATHS} == {texts([names.CA_BUNDLE_FILE])})
  && {_SOURCES}.exists_one(s, has(s.serviceAccountToken))
  && {_SOURCES}.exists(s, s.?serviceAccountToken.?audience.orValue('') == {param("tokenAudience")}
     && s.?serviceAccountToken.?path.orValue('') == {text(names.TOKEN_FILE)})"""
@@ -208,13 +210,15 @@ def is_former(container: Object) -> bool:
 
 
 def is_token_volume(volume: Object, audience: str) -> bool:
-    """Tell whether a volume has the one token that we project, and nothing else but a ConfigMap."""
+    """Tell whether a volume has the one token that we project, and nothing else but a ConfigMap's authority."""
     sources = maps(volume, "projected", "sources")
     tokens = [source["serviceAccountToken"] for source in sources if source.get("serviceAccountToken") is not None]
     return (
         volume.get("name") == names.TOKEN_VOLUME
         and all(
-            source.get("serviceAccountToken") is not None or source.get("configMap") is not None for source in sources
+            source.get("serviceAccountToken") is not None
+            or [item.get("path") for item in maps(source, "configMap", "items")] == [names.CA_BUNDLE_FILE]
+            for source in sources
         )
         and [(at(token, "audience"), at(token, "path")) for token in tokens] == [(audience, names.TOKEN_FILE)]
     )
