@@ -19,6 +19,11 @@ pytestmark = pytest.mark.usefixtures("running")
 
 # Where each component puts the emulator.
 EMULATOR = {"sidecar": "initContainers/0", "sidecar-env": "initContainers/0", "sidecar-classic": "containers/0"}
+# Init containers come first, and in the classic form the redirect is the only one.
+OURS = {
+    "sidecar-env": [names.EMULATOR_CONTAINER],
+    "sidecar-classic": [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER],
+}
 SDKS_ALONE = "\n".join(line for line in CLIENTS.splitlines() if "curl" not in line and "key=" not in line)
 
 
@@ -61,10 +66,6 @@ def test_route(team: Team, component: str) -> None:
     written = lines(team, pod, last="asked")
 
     by_curl, *by_sdks = expected_lines(team, pod)
-    ours = (
-        [names.EMULATOR_CONTAINER]
-        if component == "sidecar-env"
-        else [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER]
-    )
+    ours = OURS.get(component, [names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER])
     assert [*([] if component == "sidecar-env" else [by_curl]), *by_sdks, "asked"] == written
     assert [*ours, "app"] == containers(found)
