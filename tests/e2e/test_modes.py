@@ -35,12 +35,18 @@ def test_helm_test(team: Team, chart: Release, changes: dict[str, Any]) -> None:
     endpoint = f"https://{cluster_sts.NAME}.{team.sts.namespace}.svc"
     values = {**VALUES, "sts": {**VALUES["sts"], "endpoint": endpoint}, **changes}
     chart.install({**values, "test": {"namespace": team.namespace, "roleArn": APP_ROLE}})
+    # While one of before drains, it answers on connections that the API server has.
+    wait_for("no replica of before", lambda: not any(map(_ends, chart.pods())), 60)
     session = f"{team.namespace}.{chart.name}-test-credentials"
     before = team.sts.calls(APP_ROLE, session)
     # Two pods, and what the first one needs: a service account, a role and its binding.
     assert 5 == chart.test().count("Phase:          Succeeded")
     (call,) = team.sts.calls(APP_ROLE, session)[len(before) :]
     assert f"system:serviceaccount:{team.namespace}:default" == call["subject"]
+
+
+def _ends(pod: Object) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
 
 
 def test_helm_test_of_an_allow_list(team: Team, chart: Release) -> None:
