@@ -12,7 +12,7 @@ from emulator.injection import steps as injection
 from emulator.render import command as render
 from emulator.render.kustomize import Kustomize
 from emulator.render.values import table
-from tests.chart.rendering import CHART, objects, one
+from tests.chart.rendering import CHART, objects, one, values_file
 
 
 def test_generated_files() -> None:
@@ -85,3 +85,86 @@ def test_parameters() -> None:
 
     assert set(injection.PARAMETERS) == data.keys()
     assert {str} == {type(value) for value in data.values()}
+
+
+# A value -> the parameter that it becomes. All differ, from the defaults and from each other's where they can.
+GIVEN = {
+    "image": {"registry": "r.example", "repository": "e", "tag": "1", "pullPolicy": "Always"},
+    "redirectImage": {"registry": "r.example", "repository": "i", "tag": "2", "pullPolicy": "Never"},
+    "sts": {
+        "region": "eu-west-1",
+        "endpoint": "http://sts.example",
+        "useDualStackEndpoint": True,
+        "allowInsecureEndpoint": True,
+        "caBundleConfigMap": "authority",
+        "httpsProxy": "http://proxy.example",
+        "noProxy": "no.example",
+        "durationSeconds": 1801,
+    },
+    "token": {"audience": "audience", "expirationSeconds": 601},
+    "imds": {"version": "v2", "port": 2001, "healthPort": 2002},
+    "sidecar": {
+        "mode": "native",
+        "startupSeconds": 7,
+        "user": "cluster",
+        "imagePullSecrets": [{"name": "pull"}],
+        "resources": {"requests": {"cpu": "1m", "memory": "33Mi"}, "limits": {"cpu": "2m", "memory": "34Mi"}},
+    },
+    "redirect": {
+        "mode": "env",
+        "allowed": ["env"],
+        "resources": {"requests": {"cpu": "3m", "memory": "35Mi"}, "limits": {"cpu": "4m", "memory": "36Mi"}},
+    },
+    "mesh": {"kind": "linkerd", "containers": ["a", "b"]},
+    "apps": {"setRegion": True},
+    "allowedRoles": {"mode": "audit", "default": ["arn:*"]},
+}
+BECOMES = {
+    "emulatorImage": "r.example/e:1",
+    "redirectImage": "r.example/i:2",
+    "imagePullPolicy": "Always",
+    "redirectImagePullPolicy": "Never",
+    "imagePullSecrets": "pull",
+    "sidecarMode": "native",
+    "emulatorUser": "cluster",
+    "redirectMode": "env",
+    "redirectAllowed": "env",
+    "mesh": "linkerd",
+    "meshContainers": "a,b",
+    "imdsVersion": "v2",
+    "port": "2001",
+    "healthPort": "2002",
+    "region": "eu-west-1",
+    "stsEndpoint": "http://sts.example",
+    "useFipsEndpoint": "false",
+    "useDualStackEndpoint": "true",
+    "allowInsecureEndpoint": "true",
+    "caBundleConfigMap": "authority",
+    "httpsProxy": "http://proxy.example",
+    "noProxy": "no.example",
+    "tokenAudience": "audience",
+    "tokenExpirationSeconds": "601",
+    "durationSeconds": "1801",
+    "startupSeconds": "7",
+    "appRegion": "true",
+    "allowedRolesMode": "audit",
+    "allowedRoles": "arn:*",
+    "emulatorCpuRequest": "1m",
+    "emulatorCpuLimit": "2m",
+    "emulatorMemoryRequest": "33Mi",
+    "emulatorMemoryLimit": "34Mi",
+    "redirectCpuRequest": "3m",
+    "redirectCpuLimit": "4m",
+    "redirectMemoryRequest": "35Mi",
+    "redirectMemoryLimit": "36Mi",
+}
+
+
+def test_values_become_parameters(tmp_path: Path) -> None:
+    """Each value that pods are injected by is the parameter of its own."""
+    given = values_file(tmp_path, yaml.safe_dump(GIVEN))
+    data = one(objects(given), "ConfigMap", "-parameters")["data"]
+    fips = one(objects("--set=sts.useFipsEndpoint=true"), "ConfigMap", "-parameters")["data"]
+
+    assert data == BECOMES
+    assert ("true", "false") == (fips["useFipsEndpoint"], fips["useDualStackEndpoint"])

@@ -408,11 +408,9 @@ def test_issuer(own_keys: list[str], public_keys: list[str] | None, state: str) 
     assert issuer(issuer_cluster(*own_keys), fetch, "team-a", "default").state == state
 
 
-@pytest.mark.parametrize(
-    ("minor", "state"), [("23", "failed"), ("24", "warning"), ("28+", "warning"), ("29", "ok"), ("37", "ok")]
-)
+@pytest.mark.parametrize(("minor", "state"), [("23", "failed"), ("24", "ok"), ("28+", "ok"), ("37", "ok")])
 def test_api_version(minor: str, state: str) -> None:
-    """1.24 is the oldest, 1.29 the first with native sidecars; vendors write a plus sign."""
+    """1.24 is the oldest; vendors write a plus sign."""
     cluster = FakeCluster({"/version": {"major": "1", "minor": minor, "gitVersion": f"v1.{minor}.0"}})
 
     assert check_cluster.api_version(cluster).state == state
@@ -496,6 +494,28 @@ def test_options_in_any_place(capsys: pytest.CaptureFixture[str], line: str) -> 
     status = check.main(line.split(), FakeCluster({POD_PATH: injected_pod(ready=True)}))
 
     assert (status, json.loads(capsys.readouterr().out)[0]["subject"]) == (0, "label")
+
+
+@pytest.mark.parametrize(
+    ("version", "part", "expected"),
+    [
+        ("v1.30.1", "containers", ["warning"]),
+        ("v1.30.1", "initContainers", []),
+        ("v1.30.1", "", []),
+        ("v1.28.9", "", ["warning"]),
+        ("v1.36.0", "containers", ["warning"]),
+        ("", "", []),
+    ],
+)
+def test_form(version: str, part: str, expected: list[str]) -> None:
+    """Where the pod of the dry run has the classic form, or can have no other, what that means is said."""
+    cluster = FakeCluster({"/version": {"gitVersion": version} if version else MAY_NOT})
+    if part:
+        pod = {"spec": {part: [{"name": names.EMULATOR_CONTAINER}]}}
+        cluster.answers["POST /api/v1/namespaces/team-a/pods"] = lambda _: pod
+    found = check_cluster.findings(cluster, "team-a", fetch=lambda _: b"")
+
+    assert expected == [line.state for line in found if line.subject == "sidecar"]
 
 
 MAY_NOT = Unreadable(403, 'x is forbidden: User "u" cannot get resource "x"')

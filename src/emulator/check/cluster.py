@@ -58,7 +58,9 @@ def findings(
     found += admission(cluster)
     tried, pod = try_pod(cluster, namespace, role_arn)
     form = served(pod) if pod else None
-    found += [tried, *insecure_endpoint(form), *nodes(cluster, native=form.is_native if form else None)]
+    too_old = version("") < version(found[0].seen) < NATIVE_SIDECARS
+    native = form.is_native if form else False if too_old else None
+    found += [tried, *sidecar(native=native), *insecure_endpoint(form), *nodes(cluster, native=native)]
     found.append(issuer(cluster, fetch or https_get, namespace, "default", token))
     return found
 
@@ -88,13 +90,22 @@ def api_version(cluster: Cluster) -> Finding:
         return failed(subject, error.message, "check the kubeconfig and that the API server is reachable")
     if version(text) < OLDEST:
         return failed(subject, text, "upgrade to Kubernetes 1.24 or newer")
-    if version(text) < NATIVE_SIDECARS:
-        return warning(
-            subject,
-            f"{text}, without native sidecars",
-            "the classic form is used: init containers of your own meet the node's metadata service, not the emulator",
-        )
     return ok(subject, text)
+
+
+def sidecar(*, native: bool | None) -> list[Finding]:
+    """Return what the classic form means, where labelled pods get it; `native`: None where that is not known."""
+    if native is not False:
+        return []
+    return [
+        warning(
+            "sidecar",
+            "labelled pods get the classic form, in which their own init containers run before the redirect and meet"
+            " the node's metadata service",
+            "init containers must not use AWS; if API server and nodes are all of 1.29 or later, set sidecar.mode to"
+            " native",
+        )
+    ]
 
 
 def admission(cluster: Cluster) -> list[Finding]:
