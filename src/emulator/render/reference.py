@@ -23,6 +23,8 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_ROLE_ARN}`": "ARN of the role; required",
     f"annotation `{names.ANNOTATION_IMDS_VERSION}`": " or ".join(f"`{choice}`" for choice in names.IMDS_VERSIONS),
     f"annotation `{names.ANNOTATION_REGION}`": "region of the STS endpoint",
+    f"annotation `{names.ANNOTATION_SESSION_NAME}`": "name of the role session; default: NAMESPACE.POD",
+    f"annotation `{names.ANNOTATION_SESSION_POLICIES}`": "ARNs of session policies, separated by commas, 10 at most",
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
     f"annotation `{names.ANNOTATION_CPU_REQUEST}`": "CPU that each injected container requests",
