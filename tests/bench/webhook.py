@@ -114,7 +114,7 @@ def floor(program: Path, directory: Path) -> Iterator[tuple[int, int]]:
         with connect(port, certificate_pem(authority.certificate).decode(), NAME) as connection:
             ours = (directory / "patch.json").read_bytes()
             theirs = base64.b64decode(admit(connection, heavy_pod())["patch"])
-            assert json.loads(ours) == json.loads(theirs), "the floor does not give the same answer"
+            assert json.loads(theirs) == json.loads(ours), "the floor does not give the same answer"
         yield process.pid, port
     finally:
         process.kill()

@@ -46,7 +46,7 @@ type valueFrom struct {
 
 type variable struct {
 	Name      string     `json:"name"`
-	Value     string     `json:"value,omitempty"`
+	Value     *string    `json:"value,omitempty"` // "" is a value too
 	ValueFrom *valueFrom `json:"valueFrom,omitempty"`
 }
 
