@@ -28,12 +28,14 @@ from emulator.check.served import Served, served
 from emulator.check.tokens import Claims
 from emulator.injection import judgement
 from emulator.injection.facts import Facts
+from tests.chart.rendering import CHART
 from tests.pods.cases import PARAMETERS, Case, cases, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ARN = "arn:aws:iam::123456789012:role/app-role"
+VALUES = CHART / "values.yaml"
 POD_PATH = "/api/v1/namespaces/team-a/pods/app"
 GROUP = "/apis/admissionregistration.k8s.io"
 
@@ -687,14 +689,20 @@ def test_insecure_endpoint() -> None:
     ]
 
 
-def test_mesh_that_keeps_sts_away() -> None:
-    """C86: where STS is not reached and a mesh is in the pod, its remedy is named."""
+@pytest.mark.parametrize("container", yaml.safe_load(VALUES.read_text())["mesh"]["containers"])
+def test_mesh_that_keeps_sts_away(container: str) -> None:
+    """C86: where STS is not reached and a mesh is in the pod, of any that may stand there, its remedy is named."""
     pod = injected_pod(ready=False, state={"running": {}})
-    pod["spec"]["containers"].append({"name": "istio-proxy"})
+    pod["spec"]["containers"].append({"name": container})
     log = f"time=t level=warning event=exchange-failed {ROLE} sts_code=ConnectFailed credentials=none\n"
     found = credentials(FakeCluster({POD_PATH: pod, f"{POD_PATH}/log": log}))
+    annotation = {
+        "istio": "traffic.sidecar.istio.io/excludeOutboundPorts",
+        "kuma": "traffic.kuma.io/exclude-outbound-ports",
+        "linkerd": "config.linkerd.io/skip-outbound-ports",
+    }[container.partition("-")[0]]
 
-    assert 'traffic.sidecar.istio.io/excludeOutboundPorts: "443"' in found.remedy
+    assert f'set the annotation {annotation}: "443"' in found.remedy
 
 
 def test_v1_disabled() -> None:

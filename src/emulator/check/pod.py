@@ -22,18 +22,22 @@ if TYPE_CHECKING:
 
 _LOG_LINES = "50"
 RECREATE = "delete the pod so that its controller recreates it"
-# What a mesh leaves in its pods: a container, or an annotation of its injector.
+# Container that a mesh adds to its pods -> the mesh.
 MESHES = {
     "istio-proxy": "Istio",
     "istio-validation": "Istio",
     "istio-init": "Istio",
+    "kuma-sidecar": "Kuma",
+    "kuma-validation": "Kuma",
+    "kuma-init": "Kuma",
     "linkerd-proxy": "Linkerd",
     "linkerd-network-validator": "Linkerd",
     "linkerd-init": "Linkerd",
 }
-MESH_REMEDIES = {
-    "Istio": 'annotation traffic.sidecar.istio.io/excludeOutboundPorts: "443", or Istio\'s proxy as a native sidecar',
-    "Linkerd": 'annotation config.linkerd.io/skip-outbound-ports: "443", or Linkerd\'s proxy as a native sidecar',
+MESH_ANNOTATIONS = {
+    "Istio": "traffic.sidecar.istio.io/excludeOutboundPorts",
+    "Kuma": "traffic.kuma.io/exclude-outbound-ports",
+    "Linkerd": "config.linkerd.io/skip-outbound-ports",
 }
 
 
@@ -222,7 +226,10 @@ def _sts_answer(log: str, pod: dict[str, Any]) -> Finding:
         return ok("credentials", "the emulator got them, as its log says")
     hint = "STS can't be reached: see DNS, egress rules and proxy settings"
     if found := mesh(pod):
-        hint = f"{found}'s rules may keep STS away until its proxy has started: {MESH_REMEDIES[found]}; else {hint}"
+        hint = (
+            f"{found}'s rules may keep STS away until its proxy has started: set the annotation"
+            f' {MESH_ANNOTATIONS[found]}: "443", or run {found}\'s proxy as a native sidecar; else {hint}'
+        )
     return failed("credentials", f"not ready: {word.line}", hint)
 
 
