@@ -10,18 +10,18 @@ RUN apt-get update \
       ca-certificates iptables nftables python3 python3-cryptography \
  && apt-get indextargets --format '$(CODENAME)' | grep -q -- -security$ \
  && ! apt-get --just-print dist-upgrade | grep ^Inst
-COPY tests/images/stage /build/tests/images/stage
+COPY src/emulator/build/images/stage /build/src/emulator/build/images/stage
 COPY LICENSE /build/
 COPY src/emulator/*.py /build/src/emulator/
 COPY src/emulator/sidecar /build/src/emulator/sidecar
 COPY src/emulator/redirect /build/src/emulator/redirect
 COPY src/emulator/injection /build/src/emulator/injection
 COPY src/emulator/webhook /build/src/emulator/webhook
-COPY src/emulator/check /build/src/emulator/check
+COPY src/emulator/probe /build/src/emulator/probe
 ARG SOURCE_DATE_EPOCH=0
 # Modules are compiled without columns for tracebacks, which would be in each sidecar's memory.
-RUN cd /build && PYTHONPATH=src:. PYTHONNODEBUGRANGES=1 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
-      python3 -m tests.images.stage.rootfs /build/src /build/LICENSE /rootfs
+RUN cd /build && PYTHONPATH=src PYTHONNODEBUGRANGES=1 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
+      python3 -m emulator.build.images.stage.rootfs /build/src /build/LICENSE /rootfs
 
 FROM scratch AS emulator
 COPY --from=build /rootfs/emulator /

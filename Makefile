@@ -3,20 +3,20 @@
 .PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos soak venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
-VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/tools/venv.sh | sha256sum | cut -c1-12)
+VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/support/tools/venv.sh | sha256sum | cut -c1-12)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.complete
 MODE ?= webhook
 MINUTES ?= 125
 # Tests that share nothing, so that they run side by side; the others share a cluster.
-APART := tests/unit tests/kustomize
+APART := tests/unit tests/process/kustomize
 export PYTHONPATH := src:.
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
 demo: $(READY) ## The main job on a real cluster (MODE=webhook or policy)
-	$(PY) -m tests.demo --mode $(MODE)
+	$(PY) -m tests.support.demo --mode $(MODE)
 
 test: check prepare cluster ## Every test, on a real cluster
 	$(PY) -m pytest $(APART) -q -n auto
@@ -26,46 +26,46 @@ unit: $(READY) ## Tests of the pure parts, in seconds
 	$(PY) -m pytest tests/unit -q -n auto
 
 check: $(READY) ## Lint, types, direction of imports, generated files
-	$(PY) -m tests.check
+	$(PY) -m tests.support.check
 
 render: $(READY) ## Write chart and kustomize files from the templates
-	$(PY) -m emulator render
+	$(PY) -m emulator.build.render
 
 prepare: $(READY) ## Build what the tests start: programs and images
-	$(PY) -m tests.prepare
+	$(PY) -m tests.support.prepare
 
 images: $(READY) ## Build both images, with docker, podman or buildah
-	$(PY) -m tests.images build
+	$(PY) -m emulator.build.images build
 
 cluster: $(READY) ## A real Kubernetes: kind, or its components on this machine
-	$(PY) -m tests.cluster up
+	$(PY) -m tests.support.clusters up
 
 cluster-down: $(READY) ## End it, and leave nothing behind
-	$(PY) -m tests.cluster down
+	$(PY) -m tests.support.clusters down
 
 test-cluster: images ## Tests on the cluster of KUBECONFIG
-	$(PY) -m pytest tests/e2e --kubeconfig $(KUBECONFIG)
+	$(PY) -m pytest tests/cluster/e2e --kubeconfig $(KUBECONFIG)
 
 conformance: $(READY) ## Every AWS client in every IMDS mode
-	$(PY) -m tests.conformance
+	$(PY) -m tests.experiments.conformance
 
 bench: $(READY) ## Memory, start and requests against a floor and a peer; start of pods
-	$(PY) -m tests.bench
+	$(PY) -m tests.experiments.bench
 
 fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage
-	$(PY) -m tests.fuzz
+	$(PY) -m tests.experiments.fuzz
 
 chaos: images cluster ## Load, faults, fuzzing and upgrades at full size
-	$(PY) -m pytest --full tests/fuzz tests/load tests/faults tests/scale tests/operators
-	$(PY) -m tests.reliability
+	$(PY) -m pytest --full $(addprefix tests/experiments/,fuzz load faults scale) tests/cluster/operators
+	$(PY) -m tests.support.reliability
 
 soak: images ## Two hours of a cluster at accelerated time (MINUTES=125)
-	IMDS_EMULATOR_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest --full --capture=no tests/soak
-	$(PY) -m tests.reliability
+	IMDS_EMULATOR_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest --full --capture=no tests/experiments/soak
+	$(PY) -m tests.support.reliability
 
 venv: $(READY) ## The development environment, in the cache
 $(READY):
-	@sh tests/tools/venv.sh $(VENV) requirements.lock
+	@sh tests/support/tools/venv.sh $(VENV) requirements.lock
 
 venv-path:
 	@echo $(VENV)

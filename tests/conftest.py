@@ -9,8 +9,8 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.reliability.figures import Figures, Record, machine, today, write
-from tests.reliability.page import SECTIONS
+from tests.support.reliability.figures import Figures, Record, machine, today, write
+from tests.support.reliability.page import SECTIONS
 
 PASSED = pytest.StashKey[bool]()
 FULL_ONLY = "full_only(reason): too long, or in the way of other tests, for the short form: runs with --full"

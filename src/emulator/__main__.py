@@ -8,16 +8,15 @@ import sys
 # command -> (module, one line for the list). The first four are configured by environment variables.
 IN_IMAGES = {
     "serve": ("emulator.sidecar.serve", "serve credentials to the pod (the sidecar)"),
-    "redirect": ("emulator.redirect.command", "redirect 169.254.169.254:80 to the sidecar (the init container)"),
+    "redirect": ("emulator.redirect.redirect", "redirect 169.254.169.254:80 to the sidecar (the init container)"),
     "hold": ("emulator.sidecar.hold", "hold the app back until the sidecar has started"),
-    "webhook": ("emulator.webhook.command", "inject labelled pods at admission"),
-    "probe": ("emulator.check.probe", "prove an installation from inside the cluster (helm test)"),
+    "webhook": ("emulator.webhook.webhook", "inject labelled pods at admission"),
+    "probe": ("emulator.probe.probe", "prove an installation from inside the cluster (helm test)"),
 }
 COMMANDS = IN_IMAGES | {
-    "inject": ("emulator.inject.command", "print manifests injected, for clusters where nothing is installed"),
-    "check": ("emulator.check.command", "say why a cluster or a pod gets no credentials; list labelled pods"),
-    "trust-policy": ("emulator.check.trust_policy", "print the IAM trust policy for a service account"),
-    "render": ("emulator.render.command", "write chart and kustomize files from the templates (build time)"),
+    "inject": ("emulator.cli.inject", "print manifests injected, for clusters where nothing is installed"),
+    "check": ("emulator.cli.check", "say why a cluster or a pod gets no credentials; list labelled pods"),
+    "trust-policy": ("emulator.cli.trust_policy", "print the IAM trust policy for a service account"),
 }
 BY_ENVIRONMENT = ("serve", "redirect", "hold", "webhook")
 HELP = ("--help", "-h", "help")

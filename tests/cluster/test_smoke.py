@@ -15,12 +15,12 @@ from string import Template
 
 import pytest
 
-from tests.cluster import health, images, plan
-from tests.cluster.addresses import DOMAIN
-from tests.cluster.provider import Provider, choose
-from tests.tools.table import TOOLS
+from tests.support.clusters import health, images, plan
+from tests.support.clusters.addresses import DOMAIN
+from tests.support.clusters.provider import Provider, choose
+from tests.support.tools.table import TOOLS
 
-_POD = Path(__file__).parent / "files" / "smoke.yaml"
+_POD = Path(__file__).with_name("smoke.yaml")
 _QUICK_SECONDS = 15
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from emulator.injection import admission, patch
-from tests.pods.cases import Case, cases
+from tests.support.pod_files.cases import Case, cases
 
 Object = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""The CEL text, as far as it can be judged without an API server; tests/parity has the rest."""
+"""The CEL text, as far as it can be judged without an API server; tests/process/parity has the rest."""
 
 from __future__ import annotations
 

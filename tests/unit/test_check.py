@@ -16,20 +16,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from emulator import names
-from emulator.check import cluster as check_cluster
-from emulator.check import command as check
-from emulator.check import pod as check_pod
-from emulator.check import sts_codes
-from emulator.check.cluster_client import KubeconfigCluster, Unreadable
-from emulator.check.findings import Finding, as_text, failed, ok
-from emulator.check.issuer import issuer
-from emulator.check.nodes import nodes
-from emulator.check.served import Served, served
-from emulator.check.tokens import Claims
+from emulator.cli import check
+from emulator.cli.diagnosis import cluster_findings as check_cluster
+from emulator.cli.diagnosis import pod_findings as check_pod
+from emulator.cli.diagnosis import sts_codes
+from emulator.cli.diagnosis.issuer import issuer
+from emulator.cli.diagnosis.node_findings import nodes
+from emulator.cli.diagnosis.token_claims import Claims
+from emulator.cli.kubeconfig import KubeconfigCluster
 from emulator.injection import judgement
 from emulator.injection.facts import Facts
-from tests.chart.rendering import CHART
-from tests.pods.cases import PARAMETERS, Case, cases, recorded
+from emulator.injection.served import Served, served
+from emulator.probe import trial
+from emulator.probe.api import Unreadable
+from emulator.probe.findings import Finding, as_text, failed, ok
+from tests.support.chart.rendering import CHART
+from tests.support.pod_files.cases import PARAMETERS, Case, cases, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -322,28 +324,28 @@ def installed(**parameters: str) -> FakeCluster:
 )
 def test_dry_run_on_a_sound_installation(parameters: dict[str, str]) -> None:
     """Whatever region, partition and list an installation is set to, one that injects is ok."""
-    assert check_cluster.dry_run(installed(**parameters), "team-a").state == "ok"
+    assert trial.dry_run(installed(**parameters), "team-a").state == "ok"
 
 
 def test_dry_run_of_a_role() -> None:
     """The role that is given is tried, and nothing is added to it; it needs no region for its app."""
     role = "arn:aws-cn:iam::123456789012:role/app-role"
-    elsewhere = check_cluster.dry_run(installed(region="eu-west-1"), "team-a", role)
+    elsewhere = trial.dry_run(installed(region="eu-west-1"), "team-a", role)
 
-    assert check_cluster.dry_run(installed(region="cn-north-1"), "team-a", role).state == "ok"
-    assert check_cluster.dry_run(installed(region="", appRegion="true"), "team-a", role).state == "ok"
+    assert trial.dry_run(installed(region="cn-north-1"), "team-a", role).state == "ok"
+    assert trial.dry_run(installed(region="", appRegion="true"), "team-a", role).state == "ok"
     assert (elsewhere.state, "is of partition" in elsewhere.seen) == ("failed", True)
 
 
 def test_dry_run_where_roles_are_listed() -> None:
     """That the list lacks the role that stands in is no failure; that it lacks the role of the user is one."""
     cluster = installed(allowedRolesMode="enforce", allowedRoles=ARN)
-    stood_in = check_cluster.dry_run(cluster, "team-a")
-    other = check_cluster.dry_run(cluster, "team-a", ARN + "-2")
+    stood_in = trial.dry_run(cluster, "team-a")
+    other = trial.dry_run(cluster, "team-a", ARN + "-2")
 
-    assert (stood_in.state, check_cluster.PLACEHOLDER.text in stood_in.seen) == ("warning", True)
+    assert (stood_in.state, trial.PLACEHOLDER.text in stood_in.seen) == ("warning", True)
     assert "--role-arn" in stood_in.remedy
-    assert check_cluster.dry_run(cluster, "team-a", ARN).state == "ok"
+    assert trial.dry_run(cluster, "team-a", ARN).state == "ok"
     assert other.state == "failed"
 
 
@@ -362,7 +364,7 @@ def test_check_of_a_role(capsys: pytest.CaptureFixture[str]) -> None:
 def test_dry_run_tells_an_uninjected_pod() -> None:
     """A labelled pod that would be admitted without emulator is a failure, not a success (rule 1)."""
     cluster = FakeCluster({"POST /api/v1/namespaces/team-a/pods": lambda pod: pod})
-    found = check_cluster.dry_run(cluster, "team-a")
+    found = trial.dry_run(cluster, "team-a")
 
     assert found.state == "failed"
     assert "it would take the node's role" in found.seen
@@ -371,7 +373,7 @@ def test_dry_run_tells_an_uninjected_pod() -> None:
 def test_dry_run_repeats_the_refusal() -> None:
     """What the API server says is repeated."""
     cluster = FakeCluster({"POST /api/v1/namespaces/team-a/pods": Unreadable(403, "no room")})
-    found = check_cluster.dry_run(cluster, "team-a")
+    found = trial.dry_run(cluster, "team-a")
 
     assert (found.state, found.seen) == ("failed", "no room")
 

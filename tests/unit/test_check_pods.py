@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
-from emulator.check import command as check
-from emulator.check import pods
-from emulator.check.cluster_client import Unreadable
+from emulator.cli import check
+from emulator.cli.diagnosis import pod_table as pods
+from emulator.probe.api import Unreadable
 
 if TYPE_CHECKING:
     import pytest

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import archives, images, plan
+from tests.support.clusters import archives, images, plan
 
 _HOST = "registry.example"
 _STORED = (f"{_HOST}/imds-emulator/other:1", f"{_HOST}/{plan.IMAGES['pause']}")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.cluster import foreign
-from tests.tools.progress import StepFailedError
+from emulator.build.progress import StepFailedError
+from tests.support.clusters import foreign
 
 
 @pytest.fixture

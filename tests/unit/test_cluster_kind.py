@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.kind import Kind
-from tests.cluster.native import Native
-from tests.cluster.provider import choose
+from tests.support.clusters.kind import Kind
+from tests.support.clusters.native import Native
+from tests.support.clusters.provider import choose
 
 _DOCKER = """#!/bin/sh
 case "$*" in

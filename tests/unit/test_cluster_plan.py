@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tests.cluster import apiserver, plan
-from tests.cluster.addresses import addresses
-from tests.tools.progress import StepFailedError
+from emulator.build.progress import StepFailedError
+from tests.support.clusters import apiserver, plan
+from tests.support.clusters.addresses import addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable

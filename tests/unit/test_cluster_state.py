@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import state
+from tests.support.clusters import state
 
 
 @pytest.fixture(autouse=True)

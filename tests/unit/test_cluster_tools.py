@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.tools import build, golang, programs
-from tests.tools.table import TOOLS, find
+from tests.support.tools import build, golang, programs
+from tests.support.tools.table import TOOLS, find
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def test_a_row_is_found_by_its_name_or_by_a_program(name: str, expected: str) ->
 
 def test_an_unknown_tool_is_refused() -> None:
     """The message names the tool and those that there are."""
-    with pytest.raises(KeyError, match=r"tool 'hlem' is not in tests/tools/table\.py; one of: .*helm"):
+    with pytest.raises(KeyError, match=r"tool 'hlem' is not in tests/support/tools/table\.py; one of: .*helm"):
         find("hlem")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.render.helm import Helm
+from emulator.build.render.helm import Helm
 
 
 def test_braces_of_data() -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.images import build, host
-from tests.images.builders import IMAGES, ROOT
-from tests.images.stage.sbom import Package
+from emulator.build.images import build, host
+from emulator.build.images.builders import IMAGES, ROOT
+from emulator.build.images.stage.sbom import Package
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     [
         ("FROM scratch\n", []),
         (
-            "COPY LICENSE /build/\nCOPY src/emulator/*.py tests/sts /app/\n",
-            ["LICENSE", "src/emulator/*.py", "tests/sts"],
+            "COPY LICENSE /build/\nCOPY src/emulator/*.py tests/support/sts /app/\n",
+            ["LICENSE", "src/emulator/*.py", "tests/support/sts"],
         ),
         ("COPY --from=build /rootfs /\n", []),
     ],
@@ -35,7 +35,7 @@ def test_files_of_the_product() -> None:
     """The product's images are made of its sources and the stage's, and of no cached bytecode."""
     paths = {str(path.relative_to(ROOT)) for path in build.files(build.PRODUCT[0])}
 
-    assert {"Dockerfile", "LICENSE", "src/emulator/names.py", "tests/images/stage/rootfs.py"} <= paths
+    assert {"Dockerfile", "LICENSE", "src/emulator/names.py", "src/emulator/build/images/stage/rootfs.py"} <= paths
     assert set() == {path for path in paths if not path.endswith(".py")} - {"Dockerfile", "LICENSE"}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from emulator.sidecar.credentials import Credentials, Failure
 from emulator.sidecar.imds import Service, error_response, is_version, respond
-from emulator.sidecar.tokens import Tokens
+from emulator.sidecar.imds_tokens import Tokens
 from emulator.sidecar.wire import Response, parse
 
 NOW = 1_795_597_200.5  # 2026-11-25T09:00:00Z

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from emulator import names
-from emulator.inject import command as inject
+from emulator.cli import inject
 from emulator.injection.recognition import OUR_VOLUMES
 from emulator.injection.steps import PARAMETERS as KEYS
-from tests.pods.cases import DIRECTORY, PARAMETERS, Case, cases, recorded
+from tests.support.pod_files.cases import DIRECTORY, PARAMETERS, Case, cases, recorded
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,7 +14,7 @@ from emulator import names
 from emulator.injection import patch
 from emulator.injection.facts import Facts
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
-from tests.pods.cases import PARAMETERS, Case, cases
+from tests.support.pod_files.cases import PARAMETERS, Case, cases
 
 Object = dict[str, Any]
 

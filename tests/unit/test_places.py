@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from emulator import names
-from emulator.inject import command as inject
-from tests.kustomize.building import ROOT
+from emulator.cli import inject
+from tests.support.kustomize.building import ROOT
 
 Object = dict[str, Any]
 

@@ -1,4 +1,4 @@
-"""Every pod of tests/pods through the pure core."""
+"""Every pod of tests/unit/pods through the pure core."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from tests.pods import pure
-from tests.pods.cases import DIRECTORY, OUTCOMES, Case, cases, recorded
+from tests.support.pod_files import pure
+from tests.support.pod_files.cases import DIRECTORY, OUTCOMES, Case, cases, recorded
 
 CASES = cases()
 INJECTED = [case for case in CASES if ".injected.yaml" in recorded(case.name)]

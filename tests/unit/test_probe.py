@@ -10,12 +10,12 @@ from urllib.error import HTTPError
 import pytest
 
 from emulator import names
-from emulator.check import probe
-from emulator.check.cluster_client import Unreadable
-from emulator.check.findings import Finding
+from emulator.probe import probe
+from emulator.probe.api import Unreadable
+from emulator.probe.findings import Finding
 from emulator.sidecar.credentials import Credentials
 from emulator.sidecar.imds import Service, respond
-from emulator.sidecar.tokens import Tokens
+from emulator.sidecar.imds_tokens import Tokens
 from emulator.sidecar.wire import parse
 
 if TYPE_CHECKING:

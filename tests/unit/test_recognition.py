@@ -11,8 +11,8 @@ from emulator import names
 from emulator.injection import judgement, patch
 from emulator.injection.facts import FOLLOWING, Facts
 from emulator.injection.recognition import OUR_CONTAINERS, OUR_VOLUMES
-from tests.pods import pure
-from tests.pods.cases import PARAMETERS, cases
+from tests.support.pod_files import pure
+from tests.support.pod_files.cases import PARAMETERS, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

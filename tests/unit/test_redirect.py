@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.redirect import command as redirect
-from emulator.redirect import network, nft, proof
+from emulator.redirect import network, nft, proof, redirect
 from emulator.redirect.families import IPV4, IPV6, Family
 from emulator.redirect.iptables import Iptables, fault, restore_input, rule
 from emulator.redirect.programs import ProgramError

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability import figures
-from tests.reliability.figures import Figures, Record, Row, file_name, spelled, write
-from tests.reliability.page import HEAD, page
+from tests.support.reliability import figures
+from tests.support.reliability.figures import Figures, Record, Row, file_name, spelled, write
+from tests.support.reliability.page import HEAD, page
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,9 @@ def test_page() -> None:
         Record("load", "keep_alive_flood", "It holds.", "one", "2026-01-01", "a", rows, {"x.svg": "calls"}),
     ]
 
-    _, load, faults, rest = page(records, {"tests/soak/test_soak.py::test_soak": "two hours"}).split("\n## ")
+    _, load, faults, rest = page(records, {"tests/experiments/soak/test_soak.py::test_soak": "two hours"}).split(
+        "\n## "
+    )
 
     assert HEAD.rstrip() == page([], {}).partition("\n## ")[0].rstrip()
     assert load.endswith(
@@ -77,5 +79,5 @@ def test_page() -> None:
     )
     assert rest == (
         "Without a short form\n\n| experiment | why |\n|---|---|\n"
-        "| `tests/soak/test_soak.py::test_soak` | two hours |\n"
+        "| `tests/experiments/soak/test_soak.py::test_soak` | two hours |\n"
     )

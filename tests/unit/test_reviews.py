@@ -15,7 +15,7 @@ from emulator.webhook.kubeapi import ApiError, KubeApi
 from emulator.webhook.metrics import WebhookMetrics
 from emulator.webhook.namespaces import Namespaces
 from emulator.webhook.reviews import Reviews, has_native_sidecars, read_review, who
-from tests.webhook.running import PARAMETERS, ROLE, pod, review
+from tests.support.webhook.running import PARAMETERS, ROLE, pod, review
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from emulator.webhook.kubeapi import ApiError, KubeApi
 from emulator.webhook.rotation import MountedCertificate, OwnCertificate, Rotation
 from emulator.webhook.settings import WebhookSettings
 from emulator.webhook.tls import distrust
-from tests.webhook.fake_api import CONFIGURATION, SECRET, Store, configuration
+from tests.support.webhook.fake_api import CONFIGURATION, SECRET, Store, configuration
 
 POLL = 10.0
 NAME = "injector.ns.svc"

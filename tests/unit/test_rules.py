@@ -14,8 +14,8 @@ from emulator.injection import judgement, rules
 from emulator.injection.facts import Facts
 from emulator.injection.globs import glob_matches
 from emulator.names import ANNOTATION_ROLE_ARN
-from tests.pods import pure
-from tests.pods.cases import PARAMETERS, Case, cases
+from tests.support.pod_files import pure
+from tests.support.pod_files.cases import PARAMETERS, Case, cases
 
 CASES = cases()
 ARN_PIECES = [
@@ -43,7 +43,7 @@ def facts_of(case: Case) -> Facts:
 
 
 def test_each_rule_has_a_pod() -> None:
-    """Each reason to refuse or to warn is shown by a pod of tests/pods."""
+    """Each reason to refuse or to warn is shown by a pod of tests/unit/pods."""
     shown = {rule.name for rule in rules.ALL for case in CASES if rule.find(facts_of(case))}
     assert {rule.name for rule in rules.ALL} == shown
 
@@ -139,7 +139,7 @@ def test_guard_of_env(endpoints: list[str]) -> None:
 
 
 def test_guard_names_the_remedy() -> None:
-    """No pod of tests/pods is refused by the guard for a lack of injection: what it says is said here."""
+    """No pod of tests/unit/pods is refused by the guard for a lack of injection: what it says is said here."""
     facts = next(facts_of(case) for case in CASES if case.name == "plain")
     expected = (
         "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating"

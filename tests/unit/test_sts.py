@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from emulator.sidecar.credentials import Failure
 from emulator.sidecar.sts import MESSAGE_LIMIT, Grant, clean, form, read_answer, read_outcome, request
-from tests.wire.stub_sts import error, grant
+from tests.support.wire.stub_sts import error, grant
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
 ROLE = "arn:aws-cn:iam::123456789012:role/team/app-role"

@@ -18,10 +18,10 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.sts.faults import ANSWERS, FaultError, parse
-from tests.sts.issuer import Issuer
-from tests.sts.local import ROLE_ARN, SUBJECT, LocalSts, local_sts
-from tests.sts.roles import RolesError, TrustPolicy, trust_policies
+from tests.support.sts.faults import ANSWERS, FaultError, parse
+from tests.support.sts.issuer import Issuer
+from tests.support.sts.local import ROLE_ARN, SUBJECT, LocalSts, local_sts
+from tests.support.sts.roles import RolesError, TrustPolicy, trust_policies
 
 POLICIES = (
     TrustPolicy(ROLE_ARN, ("system:serviceaccount:team-a:*",)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.sidecar.tokens import Tokens
+from emulator.sidecar.imds_tokens import Tokens
 
 TOKENS = Tokens(b"k" * 32)
 

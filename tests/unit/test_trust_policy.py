@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from emulator import names
-from emulator.check import trust_policy
+from emulator.cli import trust_policy
 
 ISSUER = "oidc.example.com/clusters/a"
 

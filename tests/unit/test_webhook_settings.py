@@ -10,7 +10,7 @@ import yaml
 from emulator.injection.parameters import parameter_warnings, read_parameters
 from emulator.settings import SettingsError
 from emulator.webhook.settings import WebhookSettings, webhook_settings
-from tests.webhook.running import PARAMETERS, parameters
+from tests.support.webhook.running import PARAMETERS, parameters
 
 
 @pytest.fixture

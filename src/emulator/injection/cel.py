@@ -26,7 +26,7 @@ from emulator.injection import rules
 from emulator.injection.advice import WARNINGS
 from emulator.injection.cel_text import PARAMETERS, param, text, texts
 from emulator.injection.facts import QUESTIONS
-from emulator.injection.nodes import (
+from emulator.injection.leaves import (
     Add,
     AddNames,
     AddVariables,

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from emulator.injection.facts import env_names
-from emulator.injection.nodes import (
+from emulator.injection.leaves import (
     Add,
     AddNames,
     AddVariables,

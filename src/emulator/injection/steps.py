@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator import names
-from emulator.injection.nodes import (
+from emulator.injection.leaves import (
     Add,
     AddNames,
     AddVariables,

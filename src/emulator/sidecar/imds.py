@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from emulator.sidecar.tokens import Tokens
+    from emulator.sidecar.imds_tokens import Tokens
 
 CREDENTIALS_PATH = ("meta-data", "iam", "security-credentials")
 TOKEN_PATH = ("api", "token")

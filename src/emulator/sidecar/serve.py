@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     del SettingsError
     _forget(*START_MODULES)
     gc.collect()
-    from emulator.sidecar.service import Sidecar  # noqa: PLC0415 - see `_forget`
+    from emulator.sidecar.sidecar import Sidecar  # noqa: PLC0415 - see `_forget`
 
     _forget("emulator.names")  # of which each module has taken what it needs
     sidecar = Sidecar(settings, credential_sockets, health_socket)

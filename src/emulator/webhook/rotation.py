@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Protocol
 from cryptography import x509
 
 from emulator.webhook.certificates import certificate_pem, issue_time, key_pem, merge_bundle, write_bundle
-from emulator.webhook.configuration import CONFIGURATIONS, bundles, certificate_names, problem_of
 from emulator.webhook.holdings import (
     LEAF_CERTIFICATE,
     LEAF_KEY,
@@ -28,6 +27,7 @@ from emulator.webhook.holdings import (
 )
 from emulator.webhook.kubeapi import ApiError, KubeApi, Object
 from emulator.webhook.tls import server_context
+from emulator.webhook.webhook_configuration import CONFIGURATIONS, bundles, certificate_names, problem_of
 
 if TYPE_CHECKING:
     import ssl

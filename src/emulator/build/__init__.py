@@ -1,0 +1,1 @@
+"""What only a build runs, not in the wheel: the chart's and kustomize's files, and the images."""

@@ -1,0 +1,1 @@
+"""What a person runs: `check`, `inject` and `trust-policy`."""

@@ -1,0 +1,1 @@
+"""`helm test`: proves an installation from inside the cluster."""

@@ -1,0 +1,3 @@
+"""What the tests here borrow from others: the emulator with its STS."""
+
+from tests.support.wire.fixtures import authority, world  # noqa: F401 - fixtures

@@ -1,1 +1,0 @@
-"""Building the images and testing what is in them."""

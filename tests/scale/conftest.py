@@ -1,3 +1,0 @@
-"""What the tests here borrow from others: the emulator with its STS."""
-
-from tests.wire.conftest import authority, world  # noqa: F401 - fixtures
