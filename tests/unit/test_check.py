@@ -626,8 +626,10 @@ def test_token_of_the_command_line(capsys: pytest.CaptureFixture[str], tmp_path:
     assert "--issuer: Invalid value: 'https://issuer.example/': the token's issuer is" in capsys.readouterr().err
     assert check.main(["--token-file", str(tmp_path / "none")], FakeCluster({})) == 2
     error = capsys.readouterr().err
-    assert "Invalid value: must be a JSON Web Token" in error
+    assert f"--token-file: Invalid value: '{tmp_path}/none': must be a JSON Web Token" in error
     assert "secret" not in error
+    assert check.main(["--token-file", str(tmp_path / "absent")], FakeCluster({})) == 2
+    assert f"--token-file: Invalid value: '{tmp_path}/absent': No such file" in capsys.readouterr().err
     assert check_token(given) == Claims("https://issuer.example", "k1", "", "")
 
 

@@ -33,7 +33,7 @@ def main(arguments: list[str], cluster: Cluster | None = None) -> int:
     try:
         token = _token(options)
         reachable = cluster or KubeconfigCluster(options.context, options.kubeconfig)
-    except (Unreadable, OSError, ValueError) as error:
+    except (Unreadable, ValueError) as error:
         show([f"imds-emulator check: {error}"], sys.stderr)
         return 2
     namespace = options.namespace or getattr(reachable, "namespace", "default")
@@ -63,13 +63,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def _token(options: argparse.Namespace) -> Claims | None:
-    """Return what the token of the command line says, or a stand-in for one; raises OSError or ValueError."""
+    """Return what the token of the command line says, or a stand-in for one; raises ValueError."""
     if options.token_file is None:
         return Claims(options.issuer, "", "", "") if options.issuer else None
-    try:
-        found = read_claims(options.token_file)
-    except ValueError as error:
-        raise ValueError(f"--token-file {options.token_file}: Invalid value: {error}") from None
+    found = read_claims(options.token_file)
     if options.issuer not in (None, found.issuer):
         raise ValueError(f"--issuer: Invalid value: {options.issuer!r}: the token's issuer is {found.issuer!r}")
     return found
@@ -118,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Say why a cluster or a pod gets no credentials. Nothing is changed.",
         parents=[common, tried],
     )
-    what = parser.add_subparsers(dest="what", metavar="WHAT", title="what to check")
+    what = parser.add_subparsers(dest="what", metavar="[WHAT]", title="what to check")
     cluster_help = "would a labelled pod get credentials on this cluster? (the default)"
     what.add_parser("cluster", parents=[common, tried], help=cluster_help, description=cluster_help)
     pod_help = "why does this pod get no credentials?"

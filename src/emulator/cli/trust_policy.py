@@ -19,6 +19,7 @@ from emulator.cli.diagnosis.issuer import issuer_of
 from emulator.cli.diagnosis.token_claims import read_claims
 from emulator.cli.kubeconfig import KubeconfigCluster
 from emulator.probe.api import Unreadable
+from emulator.probe.trial import role_arn_argument
 from emulator.terminal import show
 
 if TYPE_CHECKING:
@@ -133,10 +134,7 @@ def _issuer(options: argparse.Namespace, discover: Callable[[argparse.Namespace]
     """Return the issuer, by the token where there is one, which names the service account too."""
     if options.token_file is None:
         return str(options.issuer).strip() if options.issuer else discover(options)
-    try:
-        found = read_claims(options.token_file)
-    except ValueError as error:
-        raise ValueError(f"--token-file {options.token_file}: Invalid value: {error}") from None
+    found = read_claims(options.token_file)
     said = {"issuer": found.issuer, "namespace": found.namespace, "service_account": found.account}
     for field, value in said.items():
         given = getattr(options, field)
@@ -181,7 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-n", "--namespace", help="of the service account; default: the token's")
     parser.add_argument("--service-account", metavar="NAME", help="default: the token's, else `default`")
-    parser.add_argument("--role-arn", metavar="ARN", help="the role to be assumed; may exist already")
+    parser.add_argument(
+        "--role-arn", metavar="ARN", type=role_arn_argument, help="the role to be assumed; may exist already"
+    )
     parser.add_argument(
         "--token-file", metavar="FILE", help="a token of the service account: its issuer decides, as it does in IAM"
     )

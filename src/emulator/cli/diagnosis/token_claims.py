@@ -43,8 +43,12 @@ def claims(token: str) -> Claims:
 
 
 def read_claims(file: str) -> Claims:
-    """Return what the token in a file says; raises OSError or ValueError."""
-    return claims(Path(file).read_text(encoding="utf-8").strip())
+    """Return what the token in the file of option --token-file says; raises ValueError."""
+    try:
+        return claims(Path(file).read_text(encoding="utf-8").strip())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ValueError(f"--token-file: Invalid value: {file!r}: {reason}") from None
 
 
 def request_claims(cluster: Cluster, namespace: str, account: str) -> Claims:
