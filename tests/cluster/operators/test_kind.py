@@ -28,12 +28,11 @@ pytestmark = pytest.mark.full_only(reason="makes a cluster of kind, and a node i
 
 
 @pytest.fixture
-def kind(monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
+def kind() -> Iterator[Kind]:
     """Provide a cluster that is not there yet; it is gone afterwards."""
     cluster = Kind(CLUSTER)
     if "node image" in cluster.refusal():
         node_image.ensure()
-        monkeypatch.setenv("KIND_NODE_IMAGE", node_image.NAME)
     if refusal := cluster.refusal():
         pytest.skip(f"provider kind: {refusal}")
     yield cluster

@@ -35,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--name", type=_name, default="main", help="which of several clusters on this machine (default: main)"
     )
-    parser.add_argument("--provider", choices=NAMES, default=os.environ.get("IMDS_EMULATOR_CLUSTER", "auto"))
+    parser.add_argument("--provider", choices=NAMES, default="", help="default: $IMDS_EMULATOR_CLUSTER, else auto")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="make the cluster, or see that it is well; print the path of its kubeconfig")
     commands.add_parser("down", help="end it, and leave nothing behind")

@@ -1,10 +1,12 @@
 """The provider `kind`: a cluster in containers of a docker engine, where there is one.
 
-In: a cluster's name; KIND_NODE_IMAGE, the node's image. Out: a cluster whose node and DNS are Ready.
+In: a cluster's name; KIND_NODE_IMAGE, if the node's image is to be another. Out: a cluster whose node and DNS are
+Ready.
 """
 
 import contextlib
 import functools
+import hashlib
 import os
 import subprocess
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from emulator.build.paths import log_path
 from emulator.build.progress import StepFailedError, run, say
-from tests.support.clusters import health, images, state
+from tests.support.clusters import health, images, node_image, state
 from tests.support.tools import build, programs
 from tests.support.tools.table import KIND_NODE_IMAGE, Tool
 
@@ -20,6 +22,7 @@ _CONFIG = Path(__file__).parent / "files" / "kind.yaml"
 _READY_SECONDS = 180.0
 _HEALTHY_SECONDS = 20.0
 _ANSWER_SECONDS = 20
+_REMEDY = "KIND_NODE_IMAGE names another, `python -m tests.support.clusters.node_image` builds one"
 
 
 @dataclass(frozen=True)
@@ -45,11 +48,11 @@ class Kind:
         """Tell why kind can't be used on this machine; nothing if it can."""
         if not _output(["docker", "info", "--format={{.ServerVersion}}"]):
             return "docker info does not answer"
-        if not _output(["docker", "image", "inspect", "--format={{.Id}}", self._image]):
-            say(f"docker pull {self._image}")
-            pull = ["docker", "pull", "--quiet", self._image]
-            if subprocess.run(pull, capture_output=True, check=False).returncode != 0:
-                return f"the node image {self._image} is not there and can't be pulled (KIND_NODE_IMAGE names another)"
+        if not _has(self._image):
+            try:
+                run(["docker", "pull", "--quiet", self._image], f"docker pull {self._image}", log_path("kind"))
+            except StepFailedError:
+                return f"the node image {self._image} is not there and can't be pulled ({_REMEDY})"
         trial = ["docker", "run", "--rm", "--privileged", "--entrypoint=/bin/echo", self._image, "runs"]
         return "" if _output(trial) == "runs" else "docker starts no privileged container"
 
@@ -114,11 +117,20 @@ class Kind:
 
     @property
     def _cluster(self) -> str:
-        return f"imds-emulator-{self.name}"
+        """A name that no cluster of another cache has on this engine; short, since it is part of a host's name."""
+        key = hashlib.sha256(str(state.folder(self.name)).encode()).hexdigest()[:8]
+        return f"imds-{self.name}-{key}"
 
     @property
     def _image(self) -> str:
-        return os.environ.get("KIND_NODE_IMAGE") or KIND_NODE_IMAGE
+        """The node image: the one that is asked for, else the pinned one, unless the engine has only ours."""
+        ours = node_image.NAME if not _has(KIND_NODE_IMAGE) and _has(node_image.NAME) else ""
+        return os.environ.get("KIND_NODE_IMAGE") or ours or KIND_NODE_IMAGE
+
+
+def _has(image: str) -> bool:
+    """Tell whether the engine has an image."""
+    return bool(_output(["docker", "image", "inspect", "--format={{.Id}}", image]))
 
 
 def _output(command: list[str]) -> str:

@@ -1,12 +1,14 @@
 """The one interface of both providers, and the choice between them.
 
-In: the cluster's name. Out: the provider it runs on; for a new one, kind if this machine can run it, else native.
+In: the cluster's name; IMDS_EMULATOR_CLUSTER, if it is to be one of the two. Out: the provider it runs on; for a new
+one, kind if this machine can run it, else native.
 """
 
+import os
 from pathlib import Path
 from typing import Protocol
 
-from emulator.build.progress import say
+from emulator.build.progress import StepFailedError, say
 from tests.support.clusters.kind import Kind
 from tests.support.clusters.native import Native
 from tests.support.tools.table import Tool
@@ -47,8 +49,12 @@ def having(kubeconfig: Path) -> Provider | None:
     return next((each for each in found if each.kubeconfig().resolve() == kubeconfig.resolve()), None)
 
 
-def choose(name: str, wanted: str = "auto") -> Provider:
-    """Return the provider that `name` already runs on, else the `wanted` one."""
+def choose(name: str, wanted: str = "") -> Provider:
+    """Return the provider that is `wanted`, here or by the environment; else the one that `name` already runs on."""
+    wanted = wanted or os.environ.get("IMDS_EMULATOR_CLUSTER") or "auto"
+    if wanted not in NAMES:
+        known = ", ".join(NAMES)
+        raise StepFailedError(f'IMDS_EMULATOR_CLUSTER: Unsupported value: "{wanted}": must be one of {known}')
     native, kind = Native(name), Kind(name)
     if wanted == "native" or (wanted == "auto" and native.exists()):
         return native
