@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import tarfile
 from pathlib import Path
 
@@ -96,3 +97,52 @@ def test_a_written_archive_is_read_back(tmp_path: Path) -> None:
 def test_a_name_without_host_gets_the_one_of_the_runtime(name: str, expected: str) -> None:
     """A name is completed as the container runtime completes it, so that a pod's short name finds the image."""
     assert expected == images.qualified(name, _STORED)
+
+
+def test_archives_that_differ_in_what_they_hold_have_other_digests(tmp_path: Path) -> None:
+    """What an archive of either kind holds is known without reading its layers."""
+    held: list[dict[str, object]] = [
+        {"manifest.json": [{"Config": "config.json", "RepoTags": ["a/b:1"]}], "config.json": {"rootfs": ["one"]}},
+        {"manifest.json": [{"Config": "config.json", "RepoTags": ["a/b:1"]}], "config.json": {"rootfs": ["two"]}},
+        {"manifest.json": [{"Config": "config.json", "RepoTags": ["a/b:2"]}], "config.json": {"rootfs": ["two"]}},
+        {"./index.json": {"manifests": [{"digest": "sha256:1"}]}},
+        {"index.json": {"manifests": [{"digest": "sha256:2"}]}},
+    ]
+    paths = [_archive(tmp_path / f"{number}.tar", files) for number, files in enumerate(held)]
+    again = _archive(tmp_path / "again.tar", {"layer.tar": "x", **held[0]})
+
+    digests = [archives.digest(path) for path in paths]
+    assert len(held) == len(set(digests))
+    assert digests[0] == archives.digest(again)
+
+
+_CTR = """#!{python}
+import json, pathlib, sys
+file = pathlib.Path({stored!r})
+stored = json.loads(file.read_text())
+command, *words = [word for word in sys.argv[2:] if not word.startswith("--") and word not in ("images", "-")]
+with open({calls!r}, "a") as calls:
+    print(command, file=calls)
+if command == "list":
+    print(*(name for name, label in stored.items() if not words or words[0].endswith(f"=={{label}}")), sep="\\n")
+if command == "import":
+    stored["registry.example/a/b:1"] = ""
+if command == "label":
+    stored[words[0]] = words[1].partition("=")[2]
+file.write_text(json.dumps(stored))
+"""
+
+
+def test_an_image_is_imported_only_if_it_is_not_there(tmp_path: Path) -> None:
+    """What a node has of the same archive is left alone; another archive under the same name replaces it."""
+    ctr, stored, calls = tmp_path / "ctr", tmp_path / "stored", tmp_path / "calls"
+    ctr.write_text(_CTR.format(python=sys.executable, stored=str(stored), calls=str(calls)))
+    ctr.chmod(0o755)
+    stored.write_text(json.dumps(dict.fromkeys(_STORED, "")))
+    manifest = {"manifest.json": [{"Config": "config.json", "RepoTags": ["localhost/a/b:1"]}]}
+    one, other = (_archive(tmp_path / f"{word}.tar", {**manifest, "config.json": word}) for word in ("one", "other"))
+
+    for archive in (one, one, other, one):
+        assert ["a/b:1"] == images.load([str(ctr)], archive)
+
+    assert 3 == calls.read_text().split().count("import")

@@ -37,6 +37,20 @@ def names(path: Path) -> list[str]:
     return found
 
 
+def digest(path: Path) -> str:
+    """Return one word for what is in a docker or an OCI archive, by the digests that it holds itself."""
+    with tarfile.open(path) as archive:
+        members = {member.name.removeprefix("./") for member in archive}
+        if "manifest.json" not in members:
+            return _word(_read(archive, "index.json"))
+        manifest = _read(archive, "manifest.json")
+        return _word([manifest, *(_read(archive, image["Config"]) for image in manifest)])
+
+
+def _word(content: object) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
 def _names(archive: tarfile.TarFile) -> Iterator[str]:
     members = {member.name.removeprefix("./") for member in archive}
     if "manifest.json" in members:
