@@ -18,9 +18,12 @@ CHART = Path(__file__).parents[3] / "charts" / "imds-emulator"
 STARTUP_SECONDS = 60
 """How long an app is held back without credentials: the chart's default."""
 
+# Little: the control plane of a small kind cluster asks for half of its node, and many pods run at the same time.
+_RESOURCES = {"requests": {"cpu": "5m"}}
 VALUES: dict[str, Any] = {
     "sts": {"caBundleConfigMap": CLIENT_CONFIG},
-    "sidecar": {"imagePullSecrets": [{"name": "registry-of-the-platform"}]},
+    "sidecar": {"imagePullSecrets": [{"name": "registry-of-the-platform"}], "resources": _RESOURCES},
+    "redirect": {"resources": _RESOURCES},
 }
 """The values of the tests."""
 
