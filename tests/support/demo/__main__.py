@@ -96,13 +96,16 @@ def demo(mode: str) -> None:
     with step("A Deployment with the label and the annotation", f"{kubectl} --namespace {APP_NAMESPACE} describe pods"):
         pod = app(team)
     show(team, pod)
+    given = os.environ.get("KUBECONFIG")
+    removal = f"PYTHONPATH=src:. {sys.executable} -m tests.support.demo --remove"
     print(
         f"\nDone in {time.monotonic() - started:.0f} s. The pod is still there:\n"
-        f"  {kubectl} --namespace {APP_NAMESPACE} exec -it {pod['metadata']['name']} --container app -- bash\n"
-        f"To remove what the demo made, or to end the test cluster:\n"
-        f"  PYTHONPATH=src:. {sys.executable} -m tests.support.demo --remove\n"
-        f"  make cluster-down"
+        f"  {kubectl} --namespace {APP_NAMESPACE} exec -it {pod['metadata']['name']} --container app -- bash"
     )
+    if given:
+        print(f"To remove what the demo made:\n  KUBECONFIG={given} {removal}")
+    else:
+        print(f"To remove what the demo made, or to end the test cluster:\n  {removal}\n  make cluster-down")
 
 
 def build() -> None:
