@@ -33,6 +33,7 @@ render: $(READY) ## Write chart and kustomize files from the templates
 
 prepare: $(READY) ## Build what the tests start: programs and images
 	$(PY) -m tests.support.prepare
+	$(PY) -m tests.experiments.conformance --short --install
 
 images: $(READY) ## Build both images, with docker, podman or buildah
 	$(PY) -m emulator.build.images build
@@ -55,11 +56,14 @@ bench: $(READY) ## Memory, start and requests against a floor and a peer; start 
 fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage
 	$(PY) -m tests.experiments.fuzz
 
-chaos: images cluster ## Load, faults, fuzzing and upgrades at full size
+chaos: $(READY) ## Load, faults, fuzzing and upgrades at full size
+	$(PY) -m tests.support.prepare chaos
+	$(PY) -m tests.support.clusters up
 	$(PY) -m pytest --full $(addprefix tests/experiments/,fuzz load faults scale) tests/cluster/operators
 	$(PY) -m tests.support.reliability
 
-soak: images ## Two hours of a cluster at accelerated time (MINUTES=125)
+soak: $(READY) ## Two hours of a cluster at accelerated time (MINUTES=125)
+	$(PY) -m tests.support.prepare soak
 	IMDS_EMULATOR_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest --full --capture=no tests/experiments/soak
 	$(PY) -m tests.support.reliability
 

@@ -21,12 +21,15 @@ def main() -> int:
     parser.add_argument("--client", action="append", default=[], metavar="NAME", help="a name or an id; repeatable")
     parser.add_argument("--mode", action="append", choices=IMDS_VERSIONS, help="repeatable; all if not given")
     parser.add_argument("--short", action="store_true", help="only clients that are quick to install")
+    parser.add_argument("--install", action="store_true", help="install them only; says if one can't be")
     parser.add_argument("--write-docs", action="store_true", help="write docs/clients.md; needs every client and mode")
     options = parser.parse_args()
     try:
         clients = select(options.client, short=options.short)
     except ValueError as error:
         parser.error(str(error))
+    if options.install:
+        return install(clients)
     if reason := pods.unavailable():
         parser.error(f"pods can't be made here: {reason}")
     modes = options.mode or IMDS_VERSIONS
@@ -41,6 +44,17 @@ def main() -> int:
             return 1
         document.FILE.write_text(document.document(result.outcomes))
     return 0
+
+
+def install(clients: Sequence[Client]) -> int:
+    """Install the clients that this machine can run; 1 if it should have worked and did not."""
+    if reason := pods.unavailable():
+        print(f"clients are not installed, since they could not be run: {reason}", file=sys.stderr)
+        return 0
+    prepared = prepare(clients)
+    for client, reason in {**prepared.unavailable, **prepared.failed}.items():
+        print(f"{client.title}: {reason}", file=sys.stderr)
+    return int(bool(prepared.failed))
 
 
 def run(clients: Sequence[Client], rounds: Sequence[Sequence[str]]) -> Result:

@@ -212,6 +212,7 @@ TOOLS: Mapping[str, Tool] = {
             module=_KUBE_ROUTER,
             programs={"kube-router": f"{_KUBE_ROUTER}/cmd/kube-router"},
             apart=True,
+            cpu_seconds=300,
         ),
         Tool(
             name="flux-kustomize-controller",
@@ -221,6 +222,7 @@ TOOLS: Mapping[str, Tool] = {
             keeps="config/crd/bases",
             requires={"github.com/opencontainers/go-digest": "v1.0.1-0.20220411205349-bde1400a84be"},
             apart=True,
+            cpu_seconds=600,
         ),
         # Its kinds alone.
         Tool(
