@@ -48,18 +48,6 @@ def test_check_tells_a_difference(
     assert (0, []) == (render.main(["--check"]), list((tmp_path / render.INSTALL / "webhook").glob("left.yaml")))
 
 
-def test_repository(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where this is published is said in pyproject.toml alone: README and examples of kustomize follow."""
-    before = render.repository()
-    monkeypatch.setattr(render, "repository", lambda: "https://git.example.com/platform/imds-emulator")
-
-    texts = [text for path, text in render.outputs().items() if path in render.repository_users()]
-    changed = [text for text in texts if "https://git.example.com/platform/imds-emulator" in text]
-
-    assert len(changed) >= 5
-    assert [] == [text for text in texts if before in text]
-
-
 def test_unknown_value() -> None:
     """A template that asks for a value that values.yaml lacks is refused by the value's name."""
     with pytest.raises(KeyError, match=r"sts.regio is not in values.yaml; add it there, or correct the template"):
