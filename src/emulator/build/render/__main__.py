@@ -33,6 +33,16 @@ CHART = Path("charts/imds-emulator")
 INSTALL = Path("kustomize/install")
 COMPONENTS = Path("kustomize/components")
 REFERENCE = Path("docs/reference.md")
+CODEOWNERS = Path(".github/CODEOWNERS")
+# The hand-written files that name the repository to users.
+REPOSITORY_USERS = (
+    "mkdocs.yml",
+    "charts/imds-emulator/Chart.yaml",
+    "charts/imds-emulator/values.yaml",
+    "docs/*.md",
+    "kustomize/README.md",
+    "kustomize/examples/**/*.yaml",
+)
 # The chart's defaults for `inject`, which is installed without the chart.
 PARAMETERS = Path("src/emulator/cli/default_parameters.json")
 # A folder of manifests is a part of the installation: what all have, what one `mode` of the chart adds, or what is
@@ -73,13 +83,15 @@ def main(arguments: list[str]) -> int:
 
 def outputs() -> dict[Path, str]:
     """Return every generated file: its path in the checkout and its whole text."""
-    values_text = (ROOT / CHART / "values.yaml").read_text()
+    hand_written = {path: with_repository((ROOT / path).read_text()) for path in repository_users()}
+    values_text = hand_written[CHART / "values.yaml"]
     values = yaml.safe_load(values_text)
     values_table = table(values_text)
     result = {
+        **hand_written,
         CHART / "README.md": with_table((ROOT / CHART / "README.md").read_text(), values_table),
         REFERENCE: reference(values_table),
-        **{path: with_repository((ROOT / path).read_text()) for path in repository_users()},
+        CODEOWNERS: f"# Made by `make render` from pyproject.toml\n* @{owner()}\n",
     }
     for part in PARTS:
         for template in sorted((MANIFESTS / part).glob("*.j2")):
@@ -172,15 +184,20 @@ def repository() -> str:
     return str(project["urls"]["Repository"])
 
 
+def owner() -> str:
+    """Return the account that the repository belongs to."""
+    return repository().rsplit("/", 2)[-2]
+
+
 def repository_users() -> list[Path]:
     """Return the hand-written files that name the repository to users."""
-    found = [ROOT / "kustomize" / "README.md", *(ROOT / "kustomize" / "examples").rglob("*.yaml")]
+    found = [path for pattern in REPOSITORY_USERS for path in ROOT.glob(pattern)]
     return sorted(path.relative_to(ROOT) for path in found)
 
 
 def with_repository(text: str) -> str:
     """Return `text` with its URLs of the repository replaced."""
-    return re.sub(r"https://\S+?/imds-emulator(?=//|\s)", repository(), text)
+    return re.sub(r"https://[^\s/]+/[^\s/]+/imds-emulator(?![\w.-])", repository(), text)
 
 
 def present(path: Path) -> str:
