@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
-from emulator.redirect import network, nft, proof, redirect
+from emulator.redirect import json_text, network, nft, programs, proof, redirect
 from emulator.redirect.families import IPV4, IPV6, Family
 from emulator.redirect.iptables import Iptables, fault, restore_input, rule
 from emulator.redirect.programs import ProgramError
 from emulator.settings import SettingsError, redirect_settings
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+SOURCE = Path(redirect.__file__).parents[2]
 OUR_JUMP = "-A OUTPUT -j IMDS_EMULATOR"
 OUR_RULE = "-A IMDS_EMULATOR -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIRECT --to-ports 16925"
 JUMP_OF_BEFORE = "-A OUTPUT -m comment --comment imds-emulator -j IMDS_EMULATOR"  # version 0.1.0
@@ -194,6 +194,61 @@ def test_program_fails(tmp_path: Path) -> None:
     assert "iptables-legacy: Table does not exist" == str(failed.value)
 
 
+def test_program_that_is_not_there(tmp_path: Path) -> None:
+    """A program is looked for in the folders of the environment given, in their order."""
+    second = tmp_path / "second"
+    second.mkdir()
+    program = second / "nft"
+    program.write_text("#!/bin/sh\nread line; echo $line $#\n")
+    program.chmod(0o755)
+    path = f"{tmp_path}:{second}"
+
+    assert "given 2\n" == programs.run(["nft", "-j", "list"], {"PATH": path}, "given\n")
+    with pytest.raises(ProgramError) as failed:
+        programs.run(["iptables"], {"PATH": path})
+    assert "iptables: no such program" == str(failed.value)
+
+
+def test_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that does not end in its time is killed."""
+    program = tmp_path / "nft"
+    program.write_text("#!/bin/sh\necho $$ > $0.pid\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(programs, "LOCK_SECONDS", 0.2)
+
+    with pytest.raises(ProgramError) as failed:
+        programs.run(["nft"], {"PATH": f"{tmp_path}:/usr/bin:/bin"})
+
+    assert "nft: did not end within 0.4 s" == str(failed.value)
+    assert not Path(f"/proc/{(tmp_path / 'nft.pid').read_text().strip()}").exists()
+
+
+@pytest.mark.parametrize("value", [{"a": [1, None, {"b": 'quoted "ü"'}], "c": True}, [], "text"])
+def test_json(value: object) -> None:
+    """JSON is written and read as the module `json` does."""
+    assert json.dumps(value) == json_text.encode(value)
+    assert value == json_text.decode(f"\n{json.dumps(value, indent=2)}\n")
+
+
+def test_json_that_is_broken() -> None:
+    """What is not JSON is an error."""
+    for text in ("", "[1", '{"a":}', "nft: error"):
+        with pytest.raises(ValueError, match=r"no JSON|Expecting"):
+            json_text.decode(text)
+
+
+def test_each_pod_pays_for_few_modules() -> None:
+    """The start of each pod waits for what the redirect imports: what these would load costs more than all the rest."""
+    heavy = "dataclasses", "enum", "json", "os", "pathlib", "re", "socket", "subprocess", "typing"
+    code = (
+        f"import sys; sys.path.insert(0, {str(SOURCE)!r}); import emulator.redirect.redirect;"
+        f" print(sorted(set({heavy!r}) & sys.modules.keys()))"
+    )
+    result = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]\n" == result.stdout
+
+
 def test_settings_default() -> None:
     """With nothing set: the emulator's ports, the image's programs, a lock where a read-only root has room for one."""
     settings = redirect_settings({})
@@ -338,8 +393,14 @@ def test_sockets() -> None:
     """The kernel's list of TCP sockets is read: addresses, states, users, proc(5)."""
     (listening,) = proof.sockets(TCP6)
 
-    assert proof.Socket(("::1", 16925), ("::", 0), proof.LISTEN, 16925) == listening
-    assert proof.Socket(("127.0.0.1", 16925), ("192.0.2.2", 40000), proof.ESTABLISHED, 16925) == proof.sockets(TCP)[1]
+    connected = proof.sockets(TCP)[1]
+    assert (("::1", 16925), ("::", 0), proof.LISTEN, 16925) == columns(listening)
+    assert (("127.0.0.1", 16925), ("192.0.2.2", 40000), proof.ESTABLISHED, 16925) == columns(connected)
+
+
+def columns(row: proof.Row) -> tuple[tuple[str, int], tuple[str, int], int, int]:
+    """Return all of a row."""
+    return row.local, row.remote, row.state, row.uid
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,11 @@ Comes out: the text for iptables-restore, and what is wrong with the rules in ef
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from emulator import names
 from emulator.redirect import programs
 from emulator.redirect.programs import LOCK_SECONDS, ProgramError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -27,13 +25,13 @@ JUMP = ("-A", "OUTPUT", "-j", CHAIN)
 BACKENDS = ("nft", "legacy")
 
 
-@dataclass(frozen=True)
 class Iptables:
     """The nat table of one family, by the programs of one backend."""
 
-    family: Family
-    backend: str
-    environment: Mapping[str, str]
+    def __init__(self, family: Family, backend: str, environment: Mapping[str, str]) -> None:
+        self.family = family
+        self.backend = backend
+        self.environment = environment
 
     @property
     def program(self) -> str:

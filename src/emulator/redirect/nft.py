@@ -5,20 +5,21 @@ Objects are those of libnftables-json(5). A `Part` is what a kernel has or lacks
 
 from __future__ import annotations
 
-import json
-import socket
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from _socket import inet_pton
 
 from emulator import names
-from emulator.redirect import programs
+from emulator.redirect import json_text, programs
 from emulator.redirect.families import IPV4, IPV6
 from emulator.redirect.programs import ProgramError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
-Object = dict[str, Any]
+    from emulator.redirect.families import Family
+
+    Object = dict[str, Any]
 
 PROGRAM = "nft"
 TABLE = names.REDIRECT_TABLE
@@ -36,13 +37,13 @@ ICMP, TCP, UDP, ICMP6 = 1, 6, 17, 58
 DNS_PORT = 53
 
 
-@dataclass(frozen=True, eq=False)
 class Part:
     """Chains that are there together or not at all; `loss` says what does not hold without them."""
 
-    loss: str
-    family: str
-    objects: tuple[Object, ...]
+    def __init__(self, loss: str, family: str, objects: tuple[Object, ...]) -> None:
+        self.loss = loss
+        self.family = family
+        self.objects = objects
 
 
 def parts(port: int, health_port: int, devices: Sequence[str]) -> tuple[Part, ...]:
@@ -130,7 +131,7 @@ def frames(devices: Sequence[str]) -> Part:
     type_ = payload("ll", 96, 16)
     version = {"&": [payload("nh", 0, 8), 0xF0]}
     vlan = payload("ll", 116, 12)
-    ipv4, ipv6 = number(IPV4.address, socket.AF_INET), hex(number(IPV6.address, socket.AF_INET6))
+    ipv4, ipv6 = number(IPV4), hex(number(IPV6))
     hooks = [chain("netdev", f"egress-{n}", **egress(device)) for n, device in enumerate(devices)]
     return Part(
         "the drop of raw frames",
@@ -181,9 +182,9 @@ def payload(base: str, offset: int, bits: int) -> Object:
     return {"payload": {"base": base, "offset": offset, "len": bits}}
 
 
-def number(address: str, family: socket.AddressFamily) -> int:
-    """Return an address as one number."""
-    return int.from_bytes(socket.inet_pton(family, address), "big")
+def number(family: Family) -> int:
+    """Return the metadata address as one number."""
+    return int.from_bytes(inet_pton(family.inet, family.address), "big")
 
 
 def transaction(wanted: Sequence[Part]) -> str:
@@ -193,7 +194,7 @@ def transaction(wanted: Sequence[Part]) -> str:
         table = {"table": {"family": family, "name": TABLE}}
         commands += [{"add": table}, {"delete": table}, {"add": table}]
     commands += [{"add": each} for part in wanted for each in part.objects]
-    return json.dumps({"nftables": commands})
+    return json_text.encode({"nftables": commands})
 
 
 def write(wanted: Sequence[Part], environment: Mapping[str, str]) -> tuple[list[Part], dict[Part, str]]:
@@ -232,7 +233,7 @@ def fault(written: Sequence[Object], listing: str) -> str:
 
     Rules are compared in their order within a chain.
     """
-    found = [each for each in json.loads(listing)["nftables"] if not each.keys() & {"metainfo", "table"}]
+    found = [each for each in json_text.decode(listing)["nftables"] if not each.keys() & {"metainfo", "table"}]
     for kind, key in (("chain", "name"), ("rule", "chain")):
         wanted = sorted((each[kind] for each in written if kind in each), key=lambda each: str(each[key]))
         there = sorted((each[kind] for each in found if kind in each), key=lambda each: str(each[key]))

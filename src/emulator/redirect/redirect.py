@@ -6,10 +6,9 @@ what is missing. The emulator's ports and its time to start come from the enviro
 
 from __future__ import annotations
 
+import posix
 import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.redirect import network, nft, proof
@@ -19,16 +18,17 @@ from emulator.redirect.programs import ProgramError
 from emulator.redirect.proof import ProofError
 from emulator.settings import SettingsError, environment, redirect_settings
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from emulator.redirect.nft import Part
     from emulator.settings import RedirectSettings
 
-Written = dict[Family, tuple[list[str], str]]
+    Written = dict[Family, tuple[list[str], str]]
 
-TERMINATION_LOG = Path("/dev/termination-log")
-STATUS = Path("/proc/self/status")
+TERMINATION_LOG = "/dev/termination-log"
+STATUS = "/proc/self/status"
 CAPABILITIES = {12: "NET_ADMIN", 13: "NET_RAW"}  # linux/capability.h; legacy tables need NET_RAW too
 WAIT = "--wait"
 ENV_MODE = f"or annotate the pod {names.ANNOTATION_REDIRECT}: env"
@@ -55,8 +55,12 @@ def main(argv: list[str]) -> int:
 def fail(line: str, status: int) -> int:
     """Say the line where people look, on stderr and in `kubectl describe pod`; return the status."""
     print(f"imds-emulator redirect: {line}", file=sys.stderr)  # noqa: T201
-    if TERMINATION_LOG.exists():  # there in a container only
-        TERMINATION_LOG.write_text(f"{line}\n")
+    try:
+        log = posix.open(TERMINATION_LOG, posix.O_WRONLY)
+    except OSError:  # there in a container only
+        return status
+    posix.write(log, f"{line}\n".encode())
+    posix.close(log)
     return status
 
 
@@ -109,7 +113,7 @@ def by_iptables(family: Family, port: int, environ: dict[str, str], reason: str)
     """
     tables, reasons = working(family, environ)
     if not tables:
-        held = capabilities(STATUS.read_text())
+        held = capabilities(network.read(STATUS))
         if "NET_ADMIN" not in held or (family is IPV4 and network.source_address(family) not in ("", family.address)):
             raise RedirectError(missing(held, [reason, *reasons]))
         add_address(family)
