@@ -1,18 +1,19 @@
-# Two images of one tree. Targets: `emulator` (sidecar and webhook) and `redirect`, the same with nftables and iptables on top.
-# Made of Debian's packages, reduced to what runs: no shell, no package manager, no compiler.
+# The images of one tree. Targets: `emulator` (sidecar and webhook), `redirect`, the same with nftables and iptables on
+# top, and `cli`, the same with the commands that a person runs on top.
+# Made of Debian's packages, reduced to what runs: no shell, no package manager, no compiler. Nothing of the target's
+# architecture is run, so that each machine builds for all.
 ARG BASE=debian:trixie-slim
+ARG BUILDPLATFORM
 
-FROM ${BASE} AS build
-# It fails where Debian's security suite is not asked, or something newer was left aside.
+FROM --platform=$BUILDPLATFORM ${BASE} AS build
 RUN apt-get update \
- && apt-get upgrade -y \
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-      ca-certificates iptables nftables python3 python3-cryptography \
- && apt-get indextargets --format '$(CODENAME)' | grep -q -- -security$ \
- && ! apt-get --just-print dist-upgrade | grep ^Inst
-COPY src/emulator/build/images/stage /build/src/emulator/build/images/stage
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends python3 python3-pyelftools
+COPY src/emulator/build/images/stage/sysroot.py /build/sysroot.py
+ARG TARGETARCH
+RUN python3 /build/sysroot.py /sysroot ${TARGETARCH} ca-certificates iptables nftables python3 python3-cryptography
 COPY LICENSE /build/
 COPY src/emulator/*.py /build/src/emulator/
+COPY src/emulator/build/images/stage /build/src/emulator/build/images/stage
 COPY src/emulator/sidecar /build/src/emulator/sidecar
 COPY src/emulator/redirect /build/src/emulator/redirect
 COPY src/emulator/injection /build/src/emulator/injection
@@ -20,8 +21,9 @@ COPY src/emulator/webhook /build/src/emulator/webhook
 COPY src/emulator/probe /build/src/emulator/probe
 ARG SOURCE_DATE_EPOCH=0
 # Modules are compiled without columns for tracebacks, which would be in each sidecar's memory.
-RUN cd /build && PYTHONPATH=src PYTHONNODEBUGRANGES=1 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} \
-      python3 -m emulator.build.images.stage.rootfs /build/src /build/LICENSE /rootfs
+ENV PYTHONPATH=/build/src PYTHONNODEBUGRANGES=1
+RUN SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} python3 -m emulator.build.images.stage.rootfs \
+      /sysroot ${TARGETARCH} /build/src /build/LICENSE /rootfs emulator redirect
 
 FROM scratch AS emulator
 COPY --from=build /rootfs/emulator /
@@ -42,3 +44,18 @@ LABEL org.opencontainers.image.title="imds-emulator redirect" \
 # Writes rules of its pod's network: the injection gives it uid 0 with NET_ADMIN and NET_RAW and nothing else.
 USER 0:0
 CMD ["redirect"]
+
+# Last, for builders that run every stage before the target.
+FROM build AS build-cli
+ARG TARGETARCH
+RUN python3 /build/sysroot.py /sysroot ${TARGETARCH} python3-kubernetes python3-ruamel.yaml python3-yaml
+COPY src/emulator/cli /build/src/emulator/cli
+ARG SOURCE_DATE_EPOCH=0
+RUN SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH} python3 -m emulator.build.images.stage.rootfs \
+      /sysroot ${TARGETARCH} /build/src /build/LICENSE /rootfs cli
+
+FROM emulator AS cli
+COPY --from=build-cli /rootfs/cli /
+LABEL org.opencontainers.image.title="imds-emulator cli" \
+      org.opencontainers.image.description="check, inject and trust-policy; by default inject, as a KRM function"
+CMD ["inject", "--krm"]

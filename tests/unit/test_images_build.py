@@ -36,7 +36,11 @@ def test_files_of_the_product() -> None:
     paths = {str(path.relative_to(ROOT)) for path in build.files(build.PRODUCT[0])}
 
     assert {"Dockerfile", "LICENSE", "src/emulator/names.py", "src/emulator/build/images/stage/rootfs.py"} <= paths
-    assert set() == {path for path in paths if not path.endswith(".py")} - {"Dockerfile", "LICENSE"}
+    assert set() == {path for path in paths if not path.endswith(".py")} - {
+        "Dockerfile",
+        "LICENSE",
+        "src/emulator/cli/default_parameters.json",
+    }
 
 
 @pytest.mark.parametrize(

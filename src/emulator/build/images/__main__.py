@@ -17,6 +17,7 @@ def main() -> int:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m emulator.build.images", description=__doc__)
     command = parser.add_subparsers(dest="command", required=True).add_parser("build", help="build and save images")
+    command.add_argument("names", nargs="*", metavar="NAME", help="images of the product; default: emulator redirect")
     command.add_argument("--file", help="a Dockerfile; its context is the top of the checkout (default: the product's)")
     command.add_argument("--tag", help="the image's name, with --file")
     command.add_argument("--builder", default="", choices=sorted(BUILDERS), help="default: the first that works here")
@@ -24,7 +25,8 @@ def main() -> int:
     options = parser.parse_args()
     if bool(options.file) != bool(options.tag):
         parser.error("--file and --tag go together")
-    images = (build.Image(options.tag, options.file),) if options.file else build.PRODUCT
+    product = tuple(build.product(name) for name in options.names) or build.PRODUCT
+    images = (build.Image(options.tag, options.file),) if options.file else product
     try:
         print(*build.ensure(images, builder_name=options.builder, fresh=options.no_cache), sep="\n")
     except StepFailedError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from emulator import __version__
 from emulator.build.images import archive, base, host
-from emulator.build.images.builders import IMAGES, ROOT, Builder, choose
+from emulator.build.images.builders import HERE, IMAGES, ROOT, Builder, choose
 from emulator.build.progress import say
 
 if TYPE_CHECKING:
@@ -33,17 +33,27 @@ class Image:
     file: str = "Dockerfile"
     target: str = ""
     arguments: tuple[tuple[str, str], ...] = ()
+    platform: str = ""
 
     @property
     def archive(self) -> Path:
         """Where its archive is, or will be."""
         return IMAGES / f"{self.tag.rpartition('/')[2].replace(':', '-')}.tar"
 
+    @property
+    def sbom(self) -> Path:
+        """Where its SBOM is, if it is one of the product's."""
+        return self.archive.with_suffix(".cdx.json")
 
-PRODUCT = tuple(
-    Image(f"imds-emulator/{name}:{__version__}", target=name, arguments=(("VERSION", __version__),))
-    for name in ("emulator", "redirect")
-)
+
+def product(name: str, platform: str = HERE) -> Image:
+    """Return an image of the product."""
+    suffix = "" if platform == HERE else f"-{platform.rpartition('/')[2]}"
+    tag = f"imds-emulator/{name}:{__version__}{suffix}"
+    return Image(tag, target=name, arguments=(("VERSION", __version__),), platform=platform)
+
+
+PRODUCT = tuple(product(name) for name in ("emulator", "redirect"))
 
 
 def ensure(images: tuple[Image, ...], *, builder_name: str = "", fresh: bool = False) -> list[Path]:
@@ -71,6 +81,7 @@ def make(builder: Builder, image: Image, context: Path, time: int, *, fresh: boo
         context / image.file,
         context,
         target=image.target,
+        platform=image.platform,
         arguments={**base.proxy(), **dict(image.arguments)},
         secrets=host.secrets(IMAGES / "host") if image.file != "Dockerfile" else {},
         epoch=time,
@@ -79,7 +90,7 @@ def make(builder: Builder, image: Image, context: Path, time: int, *, fresh: boo
     builder.archive(image.tag, image.archive)
     if image.target:
         bom = archive.read(image.archive).read(f"usr/share/sbom/{image.target}.cdx.json")
-        image.archive.with_suffix(".cdx.json").write_bytes(bom)
+        image.sbom.write_bytes(bom)
     say(f"{image.tag}: {image.archive} ({image.archive.stat().st_size / 1e6:.1f} MB)")
 
 

@@ -24,9 +24,17 @@ IMAGES = cache() / "images"
 PULL_SECONDS = 300
 MANY_LAYERS = 300  # about 4 GB, 50 builds
 ROOT = Path(__file__).parents[4]
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+HERE = f"linux/{ARCHITECTURES[os.uname().machine]}"
 # Of podman and buildah, which are one program there. Steps run by chroot: that needs neither a container runtime nor
-# more privileges than this process has.
-BUILD = ("--isolation=chroot", "--layers", "--pull=never", "--identity-label=false")
+# more privileges than this process has. Old ones lack BuildKit's argument with the platform that builds.
+BUILD = (
+    "--isolation=chroot",
+    "--layers",
+    "--pull=never",
+    "--identity-label=false",
+    f"--build-arg=BUILDPLATFORM={HERE}",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ class Builder:
         context: Path,
         *,
         target: str = "",
+        platform: str = "",
         arguments: Mapping[str, str] | None = None,
         secrets: Mapping[str, Path] | None = None,
         epoch: int | None = None,
@@ -75,6 +84,8 @@ class Builder:
         command = [*self.command, *self.build, "--tag", image, "--file", str(file)]
         if target:
             command += ["--target", target]
+        if platform:
+            command += ["--platform", platform]
         if fresh:
             command += ["--no-cache"]
         if epoch is not None:

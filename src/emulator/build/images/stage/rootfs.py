@@ -1,40 +1,48 @@
 """Assembles an image's files in the build stage: what runs, what that needs, and nothing else.
 
-Goes in: a Debian system with the packages installed, the source tree, the name of the image.
-Comes out: a root file system; modules as .pyc without source, programs with their libraries, an SBOM.
+Reads packages that `sysroot` unpacked, of any architecture. Makes a root file system: modules as .pyc without source,
+programs with their libraries, an SBOM.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import py_compile
 import shutil
-import subprocess
 import sys
 import sysconfig
+from dataclasses import dataclass
+from importlib.machinery import ExtensionFileLoader, FileFinder, PathFinder, SourceFileLoader
 from modulefinder import ModuleFinder
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
+
+from elftools.elf.elffile import ELFFile
 
 from emulator import __version__, names
-from emulator.__main__ import IN_IMAGES
+from emulator.__main__ import COMMANDS, IN_IMAGES
 from emulator.build.images.stage import sbom
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from modulefinder import Module
+
+    from _typeshed.importlib import PathEntryFinderProtocol
 
 PYTHON = Path(f"/usr/bin/python{sysconfig.get_python_version()}")
 LIBRARY = Path(sysconfig.get_path("stdlib"))  # the one folder on sys.path with -I -S, so all modules go there
 EXTENSIONS = LIBRARY / "lib-dynload"
 PACKAGES = Path("/usr/lib/python3/dist-packages")
-MULTIARCH = sysconfig.get_config_var("MULTIARCH")
+MULTIARCH = {"amd64": "x86_64-linux-gnu", "arm64": "aarch64-linux-gnu"}
 CERTIFICATES = Path("/usr/share/ca-certificates/mozilla")
 
 ENCODINGS = ("aliases", "ascii", "idna", "latin_1", "utf_8")  # found by name at run time; the first is the finder's
 # `os` marks the library's folder at start, `_strptime` is imported by datetime's C; the others are for a person who
 # leaves -S out, or says -m.
 BY_NAME = ("os", "_strptime", "site", "runpy", "importlib._abc")
-FROM_RUST = "cryptography"  # its extension imports modules by name, so the package goes in whole
+WHOLE = ("cryptography", "kubernetes")  # they import modules by name
+PACKAGE = 5  # modulefinder's kind of a folder
 
 # Nobody but root may read the interpreter. A process whose program its user can't read has memory that this user can't
 # read either, and dumps no core that another than root sees. Source: prctl(2), PR_SET_DUMPABLE; proc(5), /proc/PID.
@@ -50,6 +58,8 @@ NEVER = (
     *("concurrent.futures.process", "importlib.metadata", "importlib.readers", "importlib.resources"),
     *("bcrypt",),  # SSH keys with a password
 )
+# kubernetes and what it needs import more of it.
+NEVER_IN_CLI = ("curses", "doctest", "ensurepip", "readline", "test", "tkinter", "unittest")
 
 PROGRAM = f"""#!{PYTHON} -IS
 import sys
@@ -64,7 +74,7 @@ imds-emulator:x:{names.EMULATOR_UID}:{names.EMULATOR_GID}:imds-emulator:/:/sbin/
 GROUPS = f"""root:x:0:
 imds-emulator:x:{names.EMULATOR_GID}:
 """
-OPENSSL_LEGACY = Path(f"/usr/lib/{MULTIARCH}/ossl-modules/legacy.so")  # cryptography does not start without
+OPENSSL_LEGACY = "ossl-modules/legacy.so"  # cryptography does not start without
 
 NFT = "/usr/sbin/nft"
 IPTABLES = tuple(
@@ -74,31 +84,60 @@ IPTABLES = tuple(
     for suffix in ("", "-restore")
 )
 # All of them: reading the rules means to understand those of a mesh too, whatever they match.
-XTABLES = Path(f"/usr/lib/{MULTIARCH}/xtables")
 XTABLES_PATTERNS = ("libxt_*.so", "libipt_*.so", "libip6t_*.so")
+
+
+@dataclass(frozen=True)
+class System:
+    """Unpacked packages of one architecture: paths are as an image has them."""
+
+    root: Path
+    architecture: str
+
+    @property
+    def libraries(self) -> Path:
+        """The folder of shared libraries."""
+        return Path("/usr/lib") / MULTIARCH[self.architecture]
+
+    def real(self, path: Path) -> Path:
+        """Return where a path of an image is here."""
+        return self.root / path.relative_to("/")
+
+    def path(self, real: Path) -> Path:
+        """Return the path of an image that is `real` here."""
+        return Path("/") / real.relative_to(self.root)
 
 
 class Rootfs:
     """A root file system in the making, on top of another one; keeps what all its files were made from."""
 
-    def __init__(self, target: Path, below: Rootfs | None = None) -> None:
+    def __init__(self, target: Path, system: System, below: Path | None = None) -> None:
+        """`below`: the record of the other one, as `record` wrote it."""
         self.target = target
-        self.sources: set[Path] = set(below.sources) if below else set()
-        self.present: set[Path] = set(below.present) if below else set()
+        self.system = system
+        said = json.loads(below.read_text()) if below else {"sources": [], "present": []}
+        self.sources = {Path(path) for path in said["sources"]}
+        self.present = {Path(path) for path in said["present"]}
+
+    def record(self, path: Path) -> None:
+        """Write what another image on top of this one has to know."""
+        said = {"sources": self.sources, "present": self.present}
+        path.write_text(json.dumps({name: sorted(map(str, paths)) for name, paths in said.items()}))
 
     def copy(self, path: Path) -> None:
         """Copy a file to the same place, each symbolic link on the way to it too."""
         for step in [*reversed(path.parents), path]:
-            if step.is_symlink():
+            if (real := self.system.real(step)).is_symlink():
                 beyond = path.relative_to(step)
                 if self._claim(step):
-                    self.place(step).symlink_to(step.readlink())
-                self.copy(Path(os.path.normpath(step.parent / step.readlink() / beyond)))
+                    self.place(step).symlink_to(real.readlink())
+                self.copy(Path(os.path.normpath(step.parent / real.readlink() / beyond)))
                 return
         self.sources.add(path)
         if self._claim(path):
-            shutil.copyfile(path, self.place(path))
-            self.place(path).chmod(0o755 if os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else 0o644)
+            real = self.system.real(path)
+            shutil.copyfile(real, self.place(path))
+            self.place(path).chmod(0o755 if real.stat().st_mode & 0o100 else 0o644)
 
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         """Write a file of ours."""
@@ -108,7 +147,8 @@ class Rootfs:
 
     def module(self, source: Path, path: Path) -> None:
         """Put a module where Python finds it; of Python's own kind only its compiled form."""
-        self.sources.add(source)
+        if source.is_relative_to(self.system.root):
+            self.sources.add(self.system.path(source))
         if not self._claim(path):
             return
         if source.suffix != ".py":
@@ -143,79 +183,145 @@ class Rootfs:
         return not known
 
 
-def modules(source: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield file and destination of each module that the commands import, at once or later."""
-    finder = ModuleFinder([str(source), str(LIBRARY), str(EXTENSIONS), str(PACKAGES)], excludes=list(NEVER))
-    finder.import_hook("emulator.__main__")
-    for name in (
-        *(module for module, _ in IN_IMAGES.values()),
-        *(f"encodings.{name}" for name in ENCODINGS),
-        *BY_NAME,
-    ):
+class Finder(ModuleFinder):
+    """A ModuleFinder that takes a package without `__init__` (PEP 420), such as ruamel's, for an empty one."""
+
+    def find_module(self, name: str, path: Any, parent: Any = None) -> Any:  # noqa: ANN401 - as ModuleFinder
+        """Return the file and the kind of a module."""
+        spec = PathFinder.find_spec(name, path or self.path)
+        if spec and spec.loader is None and spec.submodule_search_locations:
+            return None, next(iter(spec.submodule_search_locations)), ("", "", PACKAGE)
+        return super().find_module(name, path, parent)
+
+    def load_package(self, fqname: str, pathname: str) -> Module:
+        """Return a package's module."""
+        if (Path(pathname) / "__init__.py").exists():
+            return super().load_package(fqname, pathname)
+        module: Any = self.add_module(fqname)
+        module.__path__ = [pathname]
+        return cast("Module", module)
+
+
+def modules(system: System, source: Path, wanted: Iterable[str], never: tuple[str, ...]) -> Iterator[tuple[Path, Path]]:
+    """Yield file and destination of each module that the wanted ones import, at once or later."""
+    library, extensions, packages = (system.real(path) for path in (LIBRARY, EXTENSIONS, PACKAGES))
+    sys.path_hooks.insert(0, _hook(system))
+    finder = Finder([str(source), str(library), str(extensions), str(packages)], excludes=list(never))
+    for name in ("emulator.__main__", *wanted, *(f"encodings.{name}" for name in ENCODINGS), *BY_NAME):
         finder.import_hook(name)
-    if FROM_RUST in finder.modules:
-        for file in sorted((PACKAGES / FROM_RUST).rglob("*.py")):
-            name = ".".join(file.relative_to(PACKAGES).with_suffix("").parts)
+    for package in WHOLE:
+        for file in sorted((packages / package).rglob("*.py")) if package in finder.modules else ():
+            name = ".".join(file.relative_to(packages).with_suffix("").parts)
             finder.import_hook(name.removesuffix(".__init__"))
+    if "cryptography" in finder.modules:
         finder.import_hook("_cffi_backend")
     for module in finder.modules.values():
         if found := getattr(module, "__file__", None):  # a module in C that is part of Python has none
             file = Path(found)
-            root = next(root for root in (source, EXTENSIONS, LIBRARY, PACKAGES) if file.is_relative_to(root))
-            yield file, (EXTENSIONS if root == EXTENSIONS else LIBRARY) / file.relative_to(root)
+            root = next(root for root in (source, extensions, library, packages) if file.is_relative_to(root))
+            yield file, (EXTENSIONS if root == extensions else LIBRARY) / file.relative_to(root)
 
 
-def libraries(files: Iterable[Path]) -> set[Path]:
+def _hook(system: System) -> Callable[[str], PathEntryFinderProtocol]:
+    """Return the hook by which modules in C are found whatever their architecture is, as their names tell."""
+    tag = f".cpython-{sys.version_info[0]}{sys.version_info[1]}-{MULTIARCH[system.architecture]}.so"
+    find = FileFinder.path_hook((ExtensionFileLoader, [tag, ".abi3.so", ".so"]), (SourceFileLoader, [".py"]))
+
+    def hook(path: str) -> PathEntryFinderProtocol:
+        if not Path(path).is_relative_to(system.root):
+            raise ImportError(path)
+        return find(path)
+
+    return hook
+
+
+def libraries(system: System, files: Iterable[Path]) -> set[Path]:
     """Return the shared libraries that these ELF files are linked with, the loader too."""
-    listing = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True, check=True).stdout
-    words = (word for line in listing.splitlines() if not line.endswith(":") for word in line.split())
-    return {Path(word) for word in words if word.startswith("/")}
+    found: set[Path] = set()
+    waiting = list(files)
+    while waiting:
+        with system.real(waiting.pop()).resolve().open("rb") as file:
+            elf = ELFFile(file)
+            loader = [Path(part.get_interp_name()) for part in elf.iter_segments("PT_INTERP")]
+            dynamic = elf.get_section_by_name(".dynamic")
+            needed = [system.libraries / tag.needed for tag in dynamic.iter_tags("DT_NEEDED")]
+        waiting += {*needed} - found
+        found |= {*loader, *needed}
+    return found
 
 
 def emulator(rootfs: Rootfs, source: Path) -> None:
     """Put in Python, the commands, what they import, and root certificates."""
-    found = list(modules(source))
-    for file, path in found:
-        rootfs.module(file, path)
-    linked = [PYTHON, *(file for file, _ in found if file.suffix == ".so")]
-    if OPENSSL_LEGACY.exists():
-        linked.append(OPENSSL_LEGACY)
-        rootfs.copy(OPENSSL_LEGACY)
-    for file in (PYTHON, *libraries(linked), Path("/usr/lib/ssl/cert.pem")):
+    system = rootfs.system
+    linked = [PYTHON, *_modules(rootfs, source, (module for module, _ in IN_IMAGES.values()), NEVER)]
+    if system.real(legacy := system.libraries / OPENSSL_LEGACY).exists():
+        linked.append(legacy)
+        rootfs.copy(legacy)
+    for file in (PYTHON, *libraries(system, linked), Path("/usr/lib/ssl/cert.pem")):
         rootfs.copy(file)
     rootfs.place(PYTHON).chmod(RUN_ONLY)
     roots = [CERTIFICATES / f"{name}.crt" for name in AWS_ROOTS]
     rootfs.sources.update(roots)
-    rootfs.write("/etc/ssl/aws-roots.pem", "".join(root.read_text() for root in roots))
+    rootfs.write("/etc/ssl/aws-roots.pem", "".join(system.real(root).read_text() for root in roots))
     rootfs.write("/etc/passwd", USERS)
     rootfs.write("/etc/group", GROUPS)
     rootfs.write("/etc/nsswitch.conf", "hosts: files dns\n")
     rootfs.write("/usr/bin/imds-emulator", PROGRAM, 0o755)
 
 
-def redirect(rootfs: Rootfs) -> None:
+def redirect(rootfs: Rootfs, _: Path) -> None:
     """Put in nftables, and both kinds of iptables under the names that say which kind it is."""
+    system = rootfs.system
     programs = [Path(name) for name in (NFT, *IPTABLES)]
-    extensions = [file for pattern in XTABLES_PATTERNS for file in sorted(XTABLES.glob(pattern))]
-    for file in (*programs, *extensions, *libraries([*programs, *extensions])):
+    folder = system.real(system.libraries / "xtables")
+    extensions = [system.path(file) for pattern in XTABLES_PATTERNS for file in sorted(folder.glob(pattern))]
+    for file in (*programs, *extensions, *libraries(system, [*programs, *extensions])):
         rootfs.copy(file)
 
 
+def cli(rootfs: Rootfs, source: Path) -> None:
+    """Put in the commands that a person runs, and the libraries that they need."""
+    settings = f"_sysconfigdata__linux_{MULTIARCH[rootfs.system.architecture]}"  # found by name, too
+    wanted = [*(module for module, _ in COMMANDS.values()), settings]
+    for file in libraries(rootfs.system, _modules(rootfs, source, wanted, NEVER_IN_CLI)):
+        rootfs.copy(file)
+    for file in source.rglob("*.json"):
+        rootfs.write(str(LIBRARY / file.relative_to(source)), file.read_text())
+
+
+def _modules(rootfs: Rootfs, source: Path, wanted: Iterable[str], never: tuple[str, ...]) -> list[Path]:
+    """Put in modules and what they import; return those in C."""
+    found = list(modules(rootfs.system, source, wanted, never))
+    for file, path in found:
+        rootfs.module(file, path)
+    return [rootfs.system.path(file) for file, _ in found if file.suffix == ".so"]
+
+
+IMAGES = {"emulator": emulator, "redirect": redirect, "cli": cli}
+
+
 def main() -> None:
-    """Assemble both images: `rootfs.py SOURCE LICENCE TARGET`, with SOURCE_DATE_EPOCH in the environment."""
-    source, licence, target = map(Path, sys.argv[1:])
+    """Assemble images: `rootfs.py SYSTEM ARCHITECTURE SOURCE LICENCE TARGET IMAGE...`, the emulator before the others.
+
+    SOURCE_DATE_EPOCH is in the environment.
+    """
+    root, architecture, *paths = sys.argv[1:6]
+    source, licence, target = map(Path, paths)
     epoch = int(os.environ["SOURCE_DATE_EPOCH"])
-    below = None
-    for image, fill in (("emulator", lambda rootfs: emulator(rootfs, source)), ("redirect", redirect)):
-        rootfs = below = Rootfs(target / image, below)
-        fill(rootfs)
-        owners = sbom.owners(file for file in rootfs.sources if not file.is_relative_to(source))
+    system = System(Path(root), architecture)
+    for image in sys.argv[6:]:
+        record = target / "emulator.json"
+        rootfs = Rootfs(target / image, system, record if record.exists() else None)
+        IMAGES[image](rootfs, source)
+        owners = sbom.owners(system.root, rootfs.sources)
         for package in owners:
             rootfs.copy(Path(f"/usr/share/doc/{package.name}/copyright"))
         rootfs.write("/usr/share/doc/imds-emulator/copyright", licence.read_text())
-        document = sbom.document(f"imds-emulator/{image}", __version__, owners, epoch)
+        document = sbom.document(f"imds-emulator/{image}", __version__, owners, sbom.release(system.root), epoch)
         rootfs.write(f"/usr/share/sbom/{image}.cdx.json", document)
         rootfs.finish(epoch)
+        if not record.exists():
+            rootfs.record(record)
 
 
 if __name__ == "__main__":

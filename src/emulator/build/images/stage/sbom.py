@@ -1,6 +1,6 @@
 """Tells which Debian packages an image's files come from, as an SBOM.
 
-Goes in: paths of the build stage's system. Comes out: packages, and a CycloneDX 1.6 document.
+Reads dpkg's records of unpacked packages; makes a CycloneDX 1.6 document.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # Made at installation, so that dpkg does not know it.
-MADE_BY = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates", Path("/usr/lib/ssl/cert.pem"): "openssl"}
+MADE_BY = {Path("/etc/ssl/certs/ca-certificates.crt"): "ca-certificates"}
 FIELDS = "${Package}\t${Version}\t${Architecture}\t${source:Package}\t${source:Version}\n"
-RELEASE = Path("/etc/debian_version")
 
 
 @dataclass(frozen=True, order=True)
@@ -39,20 +38,25 @@ class Package:
         return f"pkg:deb/debian/{quote(self.name)}@{quote(self.version)}?{place}"
 
 
-def owners(files: Iterable[Path]) -> list[Package]:
-    """Return the packages that the files belong to; raises where one belongs to none."""
+def owners(root: Path, files: Iterable[Path]) -> list[Package]:
+    """Return the packages below `root` that the files belong to; raises where one belongs to none."""
     paths = set(files)
     names = {MADE_BY[path] for path in paths & set(MADE_BY)}
     paths -= set(MADE_BY)
-    found = _query("--search", *map(str, sorted(paths)))
+    found = _query(root, "--search", *map(str, sorted(paths)))
     # Lines like `libc6:amd64, libc6-dev: /usr/lib/...`, dpkg-query(1).
     names |= {owner.split(":")[0] for line in found for owner in line.rsplit(": ", 1)[0].split(", ")}
-    return sorted(Package(*line.split("\t")) for line in _query("--show", f"--showformat={FIELDS}", *sorted(names)))
+    shown = _query(root, "--show", f"--showformat={FIELDS}", *sorted(names))
+    return sorted(Package(*line.split("\t")) for line in shown)
 
 
-def document(image: str, version: str, packages: list[Package], epoch: int) -> str:
+def release(root: Path) -> str:
+    """Return the number of the Debian release below `root`."""
+    return (root / "etc/debian_version").read_text().split(".")[0].strip()
+
+
+def document(image: str, version: str, packages: list[Package], release: str, epoch: int) -> str:
     """Return the SBOM of an image as CycloneDX JSON."""
-    release = RELEASE.read_text().split(".")[0].strip()
     ours = {
         "type": "application",
         "name": "imds-emulator",
@@ -76,5 +80,6 @@ def document(image: str, version: str, packages: list[Package], epoch: int) -> s
     return json.dumps(bom, indent=1) + "\n"
 
 
-def _query(*arguments: str) -> list[str]:
-    return subprocess.run(["dpkg-query", *arguments], capture_output=True, text=True, check=True).stdout.splitlines()
+def _query(root: Path, *arguments: str) -> list[str]:
+    command = ["dpkg-query", f"--admindir={root}/var/lib/dpkg", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
