@@ -17,6 +17,7 @@ COMMANDS = IN_IMAGES | {
     "inject": ("emulator.cli.inject", "print manifests injected, for clusters where nothing is installed"),
     "check": ("emulator.cli.check", "say why a cluster or a pod gets no credentials; list labelled pods"),
     "trust-policy": ("emulator.cli.trust_policy", "print the IAM trust policy for a service account"),
+    "completion": ("emulator.completion", "print a script that completes the command line in bash, zsh or fish"),
 }
 BY_ENVIRONMENT = ("serve", "redirect", "hold", "webhook")
 HELP = ("--help", "-h", "help")

@@ -58,7 +58,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "token_file": None,
         "all_namespaces": False,
     }
-    given = {key: value for key, value in vars(_parser().parse_args(words)).items() if value is not None}
+    given = {key: value for key, value in vars(parser().parse_args(words)).items() if value is not None}
     return argparse.Namespace(**{**defaults, **given})
 
 
@@ -93,7 +93,8 @@ def _table(cluster: Cluster, namespace: str | None, output: str) -> int:
     return int(any(row.is_bad for row in found))
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     common.add_argument("-n", "--namespace", help="default: the context's")
     common.add_argument("--context", help="context of the kubeconfig; default: the current one")
@@ -110,12 +111,12 @@ def _parser() -> argparse.ArgumentParser:
         "--token-file", metavar="FILE", help="a token of the cluster, whose issuer decides; default: one is asked for"
     )
     tried.add_argument("--issuer", metavar="URL", help="the issuer, where no token is at hand")
-    parser = argparse.ArgumentParser(
+    made = argparse.ArgumentParser(
         prog="imds-emulator check",
         description="Say why a cluster or a pod gets no credentials. Nothing is changed.",
         parents=[common, tried],
     )
-    what = parser.add_subparsers(dest="what", metavar="[WHAT]", title="what to check")
+    what = made.add_subparsers(dest="what", metavar="[WHAT]", title="what to check")
     cluster_help = "would a labelled pod get credentials on this cluster? (the default)"
     what.add_parser("cluster", parents=[common, tried], help=cluster_help, description=cluster_help)
     pod_help = "why does this pod get no credentials?"
@@ -126,4 +127,4 @@ def _parser() -> argparse.ArgumentParser:
     pods.add_argument(
         "-A", "--all-namespaces", action="store_true", default=argparse.SUPPRESS, help="of all namespaces"
     )
-    return parser
+    return made

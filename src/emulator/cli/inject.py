@@ -94,7 +94,7 @@ class Report:
 
 def main(arguments: list[str]) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.krm:
             return _krm(_read("-"))
@@ -294,15 +294,21 @@ def _say(lines: Iterable[str]) -> None:
     show((f"imds-emulator inject: {line}" for line in lines), sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="imds-emulator inject", description="Print manifests with the emulator in their labelled pods."
     )
-    parser.add_argument(
-        "-f", "--filename", action="append", default=[], help="file, directory, or - for standard input"
+    made.add_argument(
+        "-f",
+        "--filename",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="file, directory, or - for standard input",
     )
-    parser.add_argument("--parameters", metavar="FILE", help="ConfigMap, or map, of parameters other than the defaults")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one such parameter")
-    parser.add_argument("--check", action="store_true", help="print no manifest, but what would become of each pod")
-    parser.add_argument("--krm", action="store_true", help="be a KRM function: a ResourceList from standard input")
-    return parser
+    made.add_argument("--parameters", metavar="FILE", help="ConfigMap, or map, of parameters other than the defaults")
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one such parameter")
+    made.add_argument("--check", action="store_true", help="print no manifest, but what would become of each pod")
+    made.add_argument("--krm", action="store_true", help="be a KRM function: a ResourceList from standard input")
+    return made

@@ -38,7 +38,7 @@ def main(arguments: list[str], discover: Callable[[argparse.Namespace], str] | N
 
     `discover`: takes the options and returns the cluster's issuer URL.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         url = _issuer(options, discover or _discover)
         _check_names(options)
@@ -171,31 +171,32 @@ def _discover(options: argparse.Namespace) -> str:
         ) from error
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(
         prog="imds-emulator trust-policy",
         description="Print the AWS CLI commands that create the cluster's OIDC provider in IAM, and a role that one"
         " service account may assume; or, with -o json, the role's trust policy alone. Nothing is changed.",
     )
-    parser.add_argument("-n", "--namespace", help="of the service account; default: the token's")
-    parser.add_argument("--service-account", metavar="NAME", help="default: the token's, else `default`")
-    parser.add_argument(
+    made.add_argument("-n", "--namespace", help="of the service account; default: the token's")
+    made.add_argument("--service-account", metavar="NAME", help="default: the token's, else `default`")
+    made.add_argument(
         "--role-arn", metavar="ARN", type=role_arn_argument, help="the role to be assumed; may exist already"
     )
-    parser.add_argument(
+    made.add_argument(
         "--token-file", metavar="FILE", help="a token of the service account: its issuer decides, as it does in IAM"
     )
-    parser.add_argument(
+    made.add_argument(
         "--issuer", metavar="URL", help="the cluster's OIDC issuer, as tokens write it; default: the cluster is asked"
     )
-    parser.add_argument("--audience", default=names.DEFAULT_AUDIENCE, help="default: %(default)s")
-    parser.add_argument(
+    made.add_argument("--audience", default=names.DEFAULT_AUDIENCE, help="default: %(default)s")
+    made.add_argument(
         "--session-name",
         metavar="PATTERN",
         help=f"also require the session's name to be like this (wildcards * and ?), such as the annotation"
         f" {names.ANNOTATION_SESSION_NAME} or NAMESPACE.*",
     )
-    parser.add_argument("--context", help="context of the kubeconfig; default: the current one")
-    parser.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, or ~/.kube/config")
-    parser.add_argument("-o", "--output", choices=("shell", "json"), default="shell", help="default: %(default)s")
-    return parser
+    made.add_argument("--context", help="context of the kubeconfig; default: the current one")
+    made.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG, or ~/.kube/config")
+    made.add_argument("-o", "--output", choices=("shell", "json"), default="shell", help="default: %(default)s")
+    return made

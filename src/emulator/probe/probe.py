@@ -43,14 +43,7 @@ PAUSE_SECONDS = 2
 
 def main(arguments: list[str]) -> int:
     """Print the finding and return the exit status; see the module."""
-    parser = argparse.ArgumentParser(prog="imds-emulator probe", description="Prove an installation from inside.")
-    what = parser.add_subparsers(dest="what", required=True)
-    admission = what.add_parser("admission", help="would a labelled pod be injected? (dry run)")
-    admission.add_argument("namespace")
-    here = what.add_parser("credentials", help="does this pod get credentials?")
-    for command, use in ((admission, "of the pod; default: one that stands in"), (here, "that it must get them for")):
-        command.add_argument("--role-arn", type=role_arn_argument, help=use)
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         if options.what == "admission":
             finding = dry_run(ServiceAccountCluster(environment()), options.namespace, options.role_arn)
@@ -135,3 +128,15 @@ def ask_http(method: str, url: str, headers: Mapping[str, str]) -> str:
     with opener.open(request, timeout=5) as answer:
         body: bytes = answer.read()
     return body.decode()
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    made = argparse.ArgumentParser(prog="imds-emulator probe", description="Prove an installation from inside.")
+    what = made.add_subparsers(dest="what", required=True, metavar="WHAT")
+    admission = what.add_parser("admission", help="would a labelled pod be injected? (dry run)")
+    admission.add_argument("namespace", metavar="NAMESPACE", help="of the pod")
+    here = what.add_parser("credentials", help="does this pod get credentials?")
+    for command, use in ((admission, "of the pod; default: one that stands in"), (here, "that it must get them for")):
+        command.add_argument("--role-arn", metavar="ARN", type=role_arn_argument, help=use)
+    return made
