@@ -1,6 +1,6 @@
 # What each target does is written in Python; here is what runs after what.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos soak venv venv-path lock
+.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos soak release rehearsal venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/support/tools/venv.sh | sha256sum | cut -c1-12)
@@ -35,8 +35,8 @@ prepare: $(READY) ## Build what the tests start: programs and images
 	$(PY) -m tests.support.prepare
 	$(PY) -m tests.experiments.conformance --short --install
 
-images: $(READY) ## Build both images, with docker, podman or buildah
-	$(PY) -m emulator.build.images build
+images: $(READY) ## Build the images of a cluster, with docker, podman or buildah (IMAGES=cli: another)
+	$(PY) -m emulator.build.images build $(IMAGES)
 
 cluster: $(READY) ## A real Kubernetes: kind, or its components on this machine
 	$(PY) -m tests.support.clusters up
@@ -56,7 +56,7 @@ bench: $(READY) ## Memory, start and requests against a floor and a peer; start 
 fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage
 	$(PY) -m tests.experiments.fuzz
 
-chaos: $(READY) ## Load, faults, fuzzing and upgrades at full size
+chaos: $(READY) ## Load, faults, fuzzing, upgrades and the rehearsal at full size
 	$(PY) -m tests.support.prepare chaos
 	$(PY) -m tests.support.clusters up
 	$(PY) -m pytest --full $(addprefix tests/experiments/,fuzz load faults scale) tests/cluster/operators
@@ -66,6 +66,13 @@ soak: $(READY) ## Two hours of a cluster at accelerated time (MINUTES=125)
 	$(PY) -m tests.support.prepare soak
 	IMDS_EMULATOR_SOAK_MINUTES=$(MINUTES) $(PY) -m pytest --full --capture=no tests/experiments/soak
 	$(PY) -m tests.support.reliability
+
+release: $(READY) ## Build and publish (REGISTRY=host/path; PLAN=1: say what is left; KEY=file: not keyless)
+	PATH="$$($(PY) -m tests.support.tools path crane cosign):$$PATH" \
+	$(PY) -m emulator.build.release $(REGISTRY) $(if $(PLAN),--plan) $(if $(KEY),--key $(KEY)) $(if $(REHEARSAL),--rehearsal)
+
+rehearsal: $(READY) ## The same to a registry on this machine; then install, verify and upgrade from it
+	$(PY) -m pytest --full tests/cluster/operators/test_rehearsal.py
 
 venv: $(READY) ## The development environment, in the cache
 $(READY):

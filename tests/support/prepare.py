@@ -28,7 +28,7 @@ NEEDED = {
     ),
     "chaos": (
         *("etcd", "kubernetes", "kube-apiserver-1.34", "helm", "kubectl", "flux-kustomize-controller", "flux-sources"),
-        *("cert-manager", "ct"),
+        *("cert-manager", "ct", "cosign", "crane", "registry"),
     ),
     "soak": ("helm", "kubectl"),
 }

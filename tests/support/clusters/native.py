@@ -93,6 +93,23 @@ class Native:
         """Give the node the images of an archive; the names under which a pod finds them."""
         return images.load([*self.enter(), str(_inside("ctr"))], archive)
 
+    def trust(self, registry: str, authority: Path) -> None:
+        """Let the node pull from a registry, HOST:PORT, whose certificate `authority` signed.
+
+        Source: containerd, docs/hosts.md; the files are read at each pull.
+        """
+        at = self.folder / "config" / "certs.d" / registry
+        at.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(authority, at / "ca.crt")
+        (at / "hosts.toml").write_text(f'server = "https://{registry}"\n[host."https://{registry}"]\n  ca = "ca.crt"\n')
+
+    @property
+    def gateway(self) -> str:
+        """The machine's address, as the node sees it."""
+        record = state.read(self.name)
+        assert record, self.name
+        return addresses(record.number).host[0]
+
     def _outdated(self, record: state.Record) -> str:
         wanted = _recipe(*_made_of(addresses(record.number), self._cgroup))
         return "" if record.recipe == wanted else "it was made of other parts"

@@ -18,7 +18,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from emulator import names
+from emulator import __version__, names
 from emulator.build.render import baseline
 from emulator.build.render import components as render_components
 from emulator.build.render.helm import Helm
@@ -89,6 +89,7 @@ def outputs() -> dict[Path, str]:
     values_table = table(values_text)
     result = {
         **hand_written,
+        CHART / "Chart.yaml": with_version(hand_written[CHART / "Chart.yaml"]),
         CHART / "README.md": with_table((ROOT / CHART / "README.md").read_text(), values_table),
         REFERENCE: reference(values_table),
         CODEOWNERS: f"# Made by `make render` from pyproject.toml\n* @{owner()}\n",
@@ -176,6 +177,11 @@ def with_table(readme: str, values_table: str) -> str:
     before, rest = readme.split(TABLE_BEGIN)
     _, after = rest.split(TABLE_END)
     return f"{before}{TABLE_BEGIN}{values_table}{TABLE_END}{after}"
+
+
+def with_version(metadata: str) -> str:
+    """Return Chart.yaml with the version of the code as its own, and as that of the images."""
+    return re.sub(r"^(version|appVersion): .*$", rf"\1: {__version__}", metadata, flags=re.MULTILINE)
 
 
 def repository() -> str:
