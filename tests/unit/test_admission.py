@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,12 +18,19 @@ Object = dict[str, Any]
 BY_NAME = {case.name: case for case in cases()}
 
 
-def answer(case: Case, **changed: Any) -> Object:  # noqa: ANN401 - any field of a request
+def answer(case: Case, *, native_sidecars: bool = True, **changed: Any) -> Object:  # noqa: ANN401 - any field
     """Return the response to the case's review, with fields of the request changed."""
-    review = case.review()
-    review["request"].update(changed)
-    response: Object = admission.review(review, case.parameters, native_sidecars=True)["response"]
+    body = case.review()
+    body["request"].update(changed)
+    review = read(body)
+    verdict = admission.judge(review, case.parameters, native_sidecars=native_sidecars)
+    response: Object = admission.envelope(review, verdict)["response"]
     return response
+
+
+def read(body: Object) -> admission.Review:
+    """Return the review that arrives as this JSON."""
+    return admission.read(json.dumps(body).encode())
 
 
 def test_injected() -> None:
@@ -73,7 +81,7 @@ def test_dry_run() -> None:
 def test_no_review(body: Object) -> None:
     """What is no AdmissionReview v1 is an error of the caller."""
     with pytest.raises(ValueError, match=r"^the body is not an AdmissionReview"):
-        admission.review(body, BY_NAME["plain"].parameters, native_sidecars=True)
+        read(body)
 
 
 def test_pull_secret_without_a_name() -> None:
@@ -115,7 +123,7 @@ def test_no_containers_yet(containers: list[Object] | None) -> None:
 )
 def test_no_pod(changed: Object, fault: str) -> None:
     """What no API server would send is an error of the caller, with the field."""
-    with pytest.raises(ValueError, match=rf"^the AdmissionReview's object is no Pod: {re.escape(fault)}$"):
+    with pytest.raises(ValueError, match=rf"^request\.object\.{re.escape(fault)}$"):
         answer(BY_NAME["plain"], object={**BY_NAME["plain"].pod, **changed})
 
 
@@ -129,11 +137,10 @@ def test_capabilities_of_another_kind() -> None:
 
 def test_auto_goes_by_the_api_server() -> None:
     """Mode auto is native where every kubelet has native sidecars; native and classic are what they say."""
-    review = BY_NAME["plain"].review()
 
     def form(mode: str, *, native_sidecars: bool) -> str:
-        parameters = {**BY_NAME["plain"].parameters, "sidecarMode": mode}
-        response = admission.review(review, parameters, native_sidecars=native_sidecars)["response"]
+        case = replace(BY_NAME["plain"], parameters={**BY_NAME["plain"].parameters, "sidecarMode": mode})
+        response = answer(case, native_sidecars=native_sidecars)
         return "native" if b'"/spec/initContainers/0"' in base64.b64decode(response["patch"]) else "classic"
 
     modes = ("auto", "native", "classic")

@@ -1,12 +1,14 @@
-"""Admission of pods: a review of the API server in, the answer out.
+"""Admission of pods in three steps: `read` a review, `judge` it, put the verdict into an `envelope`.
 
-Goes in: an AdmissionReview (admission.k8s.io/v1) of any object, the installation's parameters, what the cluster can do.
-Comes out: the AdmissionReview to send back: untouched, injected by a JSON patch, or refused with a message.
+Goes in: the body of an AdmissionReview (admission.k8s.io/v1), the installation's parameters, what the cluster can do.
+Comes out: the AdmissionReview to send back. What is validated in `read` is not looked at again.
 """
 
 from __future__ import annotations
 
 import base64
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator import names
@@ -21,46 +23,100 @@ if TYPE_CHECKING:
 
     from emulator.injection.pod import Object
 
+VERSION = "admission.k8s.io/v1"
+# Far more than a pod of the largest size that etcd stores has. Decoded, an empty one takes fifty times its two bytes.
+COLLECTIONS = 100_000
+# The status of a refusal -> its reason (Kubernetes API, metav1.StatusReason).
+REASONS = {403: "Forbidden", 500: "InternalError"}
 
-def review(
-    request_review: Object,
+
+@dataclass(frozen=True)
+class Review:
+    """A valid review. `pod`: the pod that is to be created, None where the request is for something else."""
+
+    request: Object
+    uid: str
+    namespace: str
+    pod: Object | None
+
+    @property
+    def asks_for_emulator(self) -> bool:
+        """Whether it is for a new pod that has the label."""
+        return bool(at(self.pod, "metadata", "labels", names.LABEL_ENABLED) == names.LABEL_ENABLED_VALUE)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What becomes of a request: refused with a message, or allowed, with a JSON patch if the pod is to be changed."""
+
+    refusal: str = ""
+    patch: str = ""
+    warnings: tuple[str, ...] = ()
+    code: int = 403
+
+
+def read(body: bytes) -> Review:
+    """Return the review in a request's body; raises ValueError with what is wrong."""
+    if body.count(b"{") + body.count(b"[") > COLLECTIONS:
+        raise ValueError(f"the body holds more than {COLLECTIONS} objects and lists")
+    try:
+        review = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ValueError("the body is not JSON") from None
+    request = at(review, "request")
+    if at(review, "apiVersion") != VERSION or not isinstance(request, dict):
+        raise ValueError(f"the body is not an AdmissionReview of {VERSION} with a request")
+    uid, namespace = (_string(request, key) for key in ("uid", "namespace"))
+    pod = request["object"] if _is_new_pod(request) else None
+    if pod is not None and (fault := shape_fault(pod)):
+        raise ValueError(f"request.object.{fault}")
+    return Review(request, uid, namespace, pod)
+
+
+def judge(
+    review: Review,
     parameters: Mapping[str, str],
     *,
     native_sidecars: bool,
     namespace_annotations: Mapping[str, str] | None = None,
-) -> Object:
-    """Return the answer to a review; `namespace_annotations` are needed only with an allow-list of roles.
+) -> Verdict:
+    """Return the verdict on a review; `namespace_annotations` are needed only with an allow-list of roles.
 
     `native_sidecars`: every kubelet that the API server allows has them, see `facts`.
-
-    Raises ValueError when the input is no AdmissionReview of a version that we speak.
     """
-    request = request_review.get("request")
-    if request_review.get("apiVersion") != "admission.k8s.io/v1" or not isinstance(request, dict):
-        raise ValueError("the body is not an AdmissionReview of admission.k8s.io/v1 with a request")
-    uid = request.get("uid") or ""
-    if not _is_new_pod(request):
-        return _answer(uid, {"allowed": True})
-    if fault := shape_fault(request["object"]):
-        raise ValueError(f"the AdmissionReview's object is no Pod: {fault}")
-    facts = Facts(
-        request["object"],
-        parameters,
-        native_sidecars=native_sidecars,
-        namespace_annotations=namespace_annotations,
-    )
-    if facts.label != names.LABEL_ENABLED_VALUE:
-        return _answer(uid, _allowed("", judgement.label_warning(facts)))
+    if review.pod is None:
+        return Verdict()
+    facts = Facts(review.pod, parameters, native_sidecars=native_sidecars, namespace_annotations=namespace_annotations)
+    if not review.asks_for_emulator:
+        return Verdict(warnings=tuple(judgement.label_warning(facts)))
     if refusal := judgement.refusal(facts):
-        status = {"status": "Failure", "message": refusal, "reason": "Forbidden", "code": 403}
-        return _answer(uid, {"allowed": False, "status": status})
-    return _answer(uid, _allowed(patch.encoded(facts), judgement.warnings(facts)))
+        return Verdict(refusal)
+    return Verdict(patch=patch.encoded(facts), warnings=tuple(judgement.warnings(facts)))
 
 
-def is_asked_for(request: Object) -> bool:
-    """Tell whether a request is for a new pod that has the label."""
-    label = at(request, "object", "metadata", "labels", names.LABEL_ENABLED)
-    return _is_new_pod(request) and bool(label == names.LABEL_ENABLED_VALUE)
+def envelope(review: Review, verdict: Verdict) -> Object:
+    """Return the AdmissionReview that answers a review."""
+    response: dict[str, Any] = {"uid": review.uid, "allowed": not verdict.refusal}
+    if verdict.refusal:
+        reason = REASONS[verdict.code]
+        response["status"] = {
+            "status": "Failure",
+            "message": verdict.refusal,
+            "reason": reason,
+            "code": verdict.code,
+        }
+    if verdict.patch:
+        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(verdict.patch.encode()).decode()}
+    if verdict.warnings:
+        response["warnings"] = verdict.warnings
+    return {"apiVersion": VERSION, "kind": "AdmissionReview", "response": response}
+
+
+def _string(request: Object, key: str) -> str:
+    value = request.get(key) or ""
+    if not isinstance(value, str):
+        raise ValueError(f"request.{key}: Invalid value: must be a string")  # noqa: TRY004 - the caller's fault
+    return value
 
 
 def _is_new_pod(request: Object) -> bool:
@@ -74,20 +130,3 @@ def _is_new_pod(request: Object) -> bool:
         and isinstance(pod, dict)
         and at(pod, "metadata", "annotations", MIRROR_ANNOTATION) is None
     )
-
-
-def _allowed(json_patch: str, warnings: list[str]) -> dict[str, Any]:
-    response: dict[str, Any] = {"allowed": True}
-    if json_patch:
-        response |= {"patchType": "JSONPatch", "patch": base64.b64encode(json_patch.encode()).decode()}
-    if warnings:
-        response["warnings"] = warnings
-    return response
-
-
-def _answer(uid: str, response: dict[str, Any]) -> Object:
-    return {
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "response": {"uid": uid, **response},
-    }

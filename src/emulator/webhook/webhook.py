@@ -76,7 +76,7 @@ class Webhook:
         self._rotation = Rotation(api, settings, source, lambda: datetime.now(UTC))
         self._metrics = WebhookMetrics()
         self._reviews = Reviews(parameters, Namespaces(api), self._metrics)
-        self._listener = Listener(self._reviews.answer)
+        self._listener = Listener(self._reviews.handle)
         self._version_known_until = 0.0
         self._trouble: str | None = None
         self._noted: Served | None = None

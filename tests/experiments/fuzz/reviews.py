@@ -97,7 +97,7 @@ def ask(handler: Reviews, body: bytes) -> Response:
 
     setattr(log, "write", note)  # noqa: B010 - not a method to be checked
     try:
-        response = handler.answer(Request("POST", names.WEBHOOK_PATH, body))
+        response = handler.handle(Request("POST", names.WEBHOOK_PATH, body))
         if not isinstance(response, Response):
             response = _awaited(response)
     finally:

@@ -85,9 +85,9 @@ def test_curl(webhook: Webhook, api: FakeApi, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "status", "body"),
     [
-        (post(b"{"), 400, "the body is no JSON\n"),
-        (post(b"[" * 100_000), 400, "the body is no JSON\n"),
-        (post(b"{}"), 400, "the body is no AdmissionReview with a request\n"),
+        (post(b"{"), 400, "the body is not JSON\n"),
+        (post(b"[" * 100_000), 400, "the body is not JSON\n"),
+        (post(b"{}"), 400, "the body is not an AdmissionReview of admission.k8s.io/v1 with a request\n"),
         (post(b"[" + b"[],[{}]," * 40_000 + b"0]"), 400, "the body holds more than 100000 objects and lists\n"),
         (b"nonsense\r\n\r\n", 400, "the request line is not METHOD TARGET HTTP/1.1\n"),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "the request line is not METHOD TARGET HTTP/1.1\n"),
@@ -116,7 +116,7 @@ def test_what_is_no_pod(webhook: Webhook, api: FakeApi) -> None:
         status, _, body = exchange(connection, post(json.dumps(review(pod(spec=[1]))).encode()))
         assert admit(connection, pod())["allowed"]
 
-    assert (400, b"the AdmissionReview's object is no Pod: spec: Invalid value: [1]: must be an object\n") == (
+    assert (400, b"request.object.spec: Invalid value: [1]: must be an object\n") == (
         status,
         body,
     )

@@ -16,13 +16,11 @@ from tests.support.pod_files.cases import Case, Outcome
 
 def outcome(case: Case, *, native_sidecars: bool = True) -> Outcome:
     """Return what becomes of the case; `native_sidecars` as on API servers of 1.32 and later."""
-    answer = admission.review(
-        case.review(),
-        case.parameters,
-        native_sidecars=native_sidecars,
-        namespace_annotations=case.namespace_annotations,
+    review = admission.read(json.dumps(case.review()).encode())
+    verdict = admission.judge(
+        review, case.parameters, native_sidecars=native_sidecars, namespace_annotations=case.namespace_annotations
     )
-    return outcome_of(answer["response"], case)
+    return outcome_of(admission.envelope(review, verdict)["response"], case)
 
 
 def outcome_of(response: dict[str, Any], case: Case) -> Outcome:
