@@ -35,11 +35,6 @@ def annotation(key: str) -> str:
     return f"variables.annotations[?{text(key)}].orValue('')"
 
 
-def annotation_or(key: str, parameter: str) -> str:
-    """Return an annotation of the pod as CEL, or the parameter when it is not set."""
-    return f"({annotation(key)} != '' ? {annotation(key)} : {param(parameter)})"
-
-
 def trimmed(value: str) -> str:
     """Return a text without the white space around it that YAML leaves, as CEL."""
     return rf"{value}.find(r'(?s)[^ \t\r\n](?:.*[^ \t\r\n])?')"

@@ -10,12 +10,13 @@ import re
 from typing import TYPE_CHECKING
 
 from emulator import names
-from emulator.injection.cel_text import annotation, annotation_or, numbered, param, text, texts, trimmed
+from emulator.injection.cel_text import annotation, numbered, param, text, texts, trimmed
 from emulator.injection.globs import glob_matches
 from emulator.injection.invisible import INVISIBLE, by_number
 from emulator.injection.json_values import at, maps
 from emulator.injection.once import Once
 from emulator.injection.pod import MESH_ANNOTATIONS, VARIABLES, Object, fact
+from emulator.injection.precedence import SETTINGS
 from emulator.injection.recognition import (
     IS_EMPTY_VOLUME,
     IS_TOKEN_VOLUME,
@@ -58,13 +59,15 @@ NATIVE_SIDECARS_SINCE = (1, 32)
 # White space around a role's ARN is let pass, as YAML block text leaves it there.
 ODD_PATTERN = r"[^ -~\t\r\n]"
 ODD_PART_PATTERN = r"[ -~\t\r\n]{0,50}[^ -~\t\r\n]{1,4}"
-# The emulator's variable -> the annotation that it follows, and the fact that is its value.
-FOLLOWING = {
-    names.ENV_OWN_REGION: (names.ANNOTATION_REGION, "region_value"),
-    names.ENV_IMDS_VERSION: (names.ANNOTATION_IMDS_VERSION, "imds_version"),
-    names.ENV_OWN_SESSION_NAME: (names.ANNOTATION_SESSION_NAME, "session_name"),
-    names.ENV_SESSION_POLICIES: (names.ANNOTATION_SESSION_POLICIES, "session_policies_value"),
-}
+# What the emulator is told beside the role.
+FOLLOWING = [each for name, each in SETTINGS.items() if each.variable and name != "role_arn"]
+
+
+def _setting(name: str) -> Once[str]:
+    """Make a row of the table of settings a fact."""
+    setting = SETTINGS[name]
+    VARIABLES[name] = setting.cel
+    return Once(lambda facts: setting.of(facts.annotations, facts.parameters))
 
 
 def _escaped(cel: str) -> str:
@@ -122,10 +125,7 @@ class Facts(ResourceFacts):
         """The region that the pod asks for; '' when it leaves that to the installation."""
         return self.annotations.get(names.ANNOTATION_REGION) or ""
 
-    @fact(annotation_or(names.ANNOTATION_REGION, "region"))
-    def region(self) -> str:
-        """The region of the STS endpoint; '' stands for the default of the ARN's partition."""
-        return self.pod_region or self.parameters["region"]
+    region = _setting("region")
 
     @fact(
         f"variables.region == '' || {param('stsEndpoint')} != ''"
@@ -154,20 +154,13 @@ class Facts(ResourceFacts):
         asked = self.parameters["useFipsEndpoint"] == "true" and not self.parameters["stsEndpoint"]
         return self.sts_region if asked and self.sts_region not in ("", *FIPS_REGIONS) else ""
 
-    @fact(annotation_or(names.ANNOTATION_IMDS_VERSION, "imdsVersion"))
-    def imds_version(self) -> str:
-        """How the emulator serves: v1, v1-and-v2 or v2."""
-        return self.annotations.get(names.ANNOTATION_IMDS_VERSION) or self.parameters["imdsVersion"]
+    imds_version = _setting("imds_version")
+    session_name = _setting("session_name")
 
-    @fact(annotation(names.ANNOTATION_SESSION_NAME))
-    def session_name(self) -> str:
-        """The name of the sessions at STS; '' stands for one made of the pod's."""
-        return self.annotations.get(names.ANNOTATION_SESSION_NAME) or ""
-
-    @fact(f"{annotation(names.ANNOTATION_SESSION_POLICIES)}.split(',').map(p, {trimmed('p')}).filter(p, p != '')")
+    @fact(f"{SETTINGS['session_policies'].cel}.split(',').map(p, {trimmed('p')}).filter(p, p != '')")
     def session_policies(self) -> list[str]:
         """The ARNs of the policies that narrow the sessions."""
-        listed = (self.annotations.get(names.ANNOTATION_SESSION_POLICIES) or "").split(",")
+        listed = SETTINGS["session_policies"].of(self.annotations, self.parameters).split(",")
         return [arn for arn in (part.strip(" \t\r\n") for part in listed) if arn]
 
     # In the emulator's variables, where the kubelet takes $$ for $ (Kubernetes API reference, EnvVar, value).
@@ -186,10 +179,7 @@ class Facts(ResourceFacts):
         """The policies."""
         return ",".join(self.session_policies).replace("$", "$$")
 
-    @fact(annotation_or(names.ANNOTATION_REDIRECT, "redirectMode"))
-    def redirect_mode(self) -> str:
-        """How clients find the emulator: iptables or env."""
-        return self.annotations.get(names.ANNOTATION_REDIRECT) or self.parameters["redirectMode"]
+    redirect_mode = _setting("redirect_mode")
 
     @fact("variables.redirect_mode == 'iptables'")
     def iptables(self) -> bool:
@@ -269,10 +259,10 @@ class Facts(ResourceFacts):
         known = {self.parameters["healthPort"], "*"}.intersection(self.listed_ports)
         return self.parameters["mesh"] == mesh and not known and names.ANNOTATION_ROLE_ARN in self.annotations
 
-    @fact(annotation_or(names.ANNOTATION_APP_REGION, "appRegion") + " == 'true'")
+    @fact(SETTINGS["app_region"].cel + " == 'true'")
     def app_region(self) -> bool:
         """Do the app's containers get a region?"""
-        return (self.annotations.get(names.ANNOTATION_APP_REGION) or self.parameters["appRegion"]) == "true"
+        return SETTINGS["app_region"].of(self.annotations, self.parameters) == "true"
 
     # Mutating policies exist from 1.34 on, where every kubelet has native sidecars.
     @fact(f"{param('sidecarMode')} != 'classic'")
@@ -294,13 +284,13 @@ class Facts(ResourceFacts):
 
     # A restartable init container ends by itself; an ordinary one must see when the app has ended.
     @fact(
-        f"variables.classic && ({annotation(names.ANNOTATION_END_WITH_APP)} == 'true'"
-        f" || ({annotation(names.ANNOTATION_END_WITH_APP)} == '' && variables.job))"
+        f"variables.classic && ({SETTINGS['end_with_app'].cel} == 'true'"
+        f" || ({SETTINGS['end_with_app'].cel} == '' && variables.job))"
         " && object.spec.?shareProcessNamespace.orValue(true) && !object.spec.?hostPID.orValue(false)"
     )
     def ends_with_app(self) -> bool:
         """Is the emulator to end when the app has?"""
-        said = self.annotations.get(names.ANNOTATION_END_WITH_APP) or ""
+        said = SETTINGS["end_with_app"].of(self.annotations, self.parameters)
         shareable = self.spec.get("shareProcessNamespace") is not False and not self.spec.get("hostPID")
         return self.classic and (said == "true" or (said == "" and self.job)) and shareable
 
@@ -418,18 +408,18 @@ class Facts(ResourceFacts):
     @fact(
         f"{{{text(names.ENV_OWN_ROLE_ARN)}: variables.role_arn_value,\n"
         + ",\n".join(
-            f" ?{text(variable)}: {annotation(key)} != '' || {text(variable)} in variables.not_values"
-            f" ? optional.of(string(variables.{asked})) : optional.none()"
-            for variable, (key, asked) in FOLLOWING.items()
+            f" ?{text(each.variable)}: {annotation(each.annotation)} != '' || {text(each.variable)} in"
+            f" variables.not_values ? optional.of(string(variables.{each.value})) : optional.none()"
+            for each in FOLLOWING
         )
         + "}"
     )
     def asked(self) -> dict[str, str]:
         """What the emulator is to be told, by its variable; of an installation's only in place of what is no value."""
         return {names.ENV_OWN_ROLE_ARN: self.role_arn_value} | {
-            variable: getattr(self, asked)
-            for variable, (key, asked) in FOLLOWING.items()
-            if self.annotations.get(key) or variable in self.not_values
+            each.variable: getattr(self, each.value)
+            for each in FOLLOWING
+            if self.annotations.get(each.annotation) or each.variable in self.not_values
         }
 
     # Of a pod that is injected already: by an annotation that was changed since, say by another webhook.

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.injection.cel_text import annotation, text
+from emulator.injection.precedence import KEYS
 from emulator.injection.quantities import exceeds, exceeds_cel, is_number, is_number_cel
-from emulator.injection.resources import KEYS, RESOURCES, fact_name
+from emulator.injection.resources import RESOURCES, fact_name
 from emulator.injection.rule import Rule, path
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from emulator import names
 from emulator.injection.cel_text import annotation, param
 from emulator.injection.json_values import at
 from emulator.injection.once import Once
 from emulator.injection.pod import VARIABLES, Object, Pod, fact
+from emulator.injection.precedence import CONTAINERS, KEYS, SETTINGS
 from emulator.injection.quantities import exceeds, exceeds_cel, is_number, is_number_cel, quantity
 
 if TYPE_CHECKING:
@@ -16,13 +16,6 @@ if TYPE_CHECKING:
 
 RESOURCES = ("cpu", "memory")
 KINDS = ("request", "limit")
-CONTAINERS = ("emulator", "redirect")
-KEYS = {
-    ("cpu", "request"): names.ANNOTATION_CPU_REQUEST,
-    ("cpu", "limit"): names.ANNOTATION_CPU_LIMIT,
-    ("memory", "request"): names.ANNOTATION_MEMORY_REQUEST,
-    ("memory", "limit"): names.ANNOTATION_MEMORY_LIMIT,
-}
 
 
 def fact_name(container: str, resource: str, kind: str) -> str:
@@ -37,16 +30,12 @@ _PAIRS = [
 ]
 
 
-def _parameter(container: str, resource: str, kind: str) -> str:
-    return f"{container}{resource.capitalize()}{kind.capitalize()}"
-
-
 def _number(container: str, resource: str, kind: str) -> Once[str]:
     own = KEYS[resource, kind]
     # Of a Guaranteed pod: requests are equal to limits.
     either = [KEYS[resource, "limit"], KEYS[resource, "request"]]
-    installed = [_parameter(container, resource, each) for each in ("limit", "request")]
-    default = _parameter(container, resource, kind)
+    installed = [SETTINGS[fact_name(container, resource, each)].parameter for each in ("limit", "request")]
+    default = SETTINGS[fact_name(container, resource, kind)].parameter
 
     def find(facts: ResourceFacts) -> str:
         if facts.has_installed_numbers:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import names
 from emulator.injection.json_values import at, maps
+from emulator.injection.precedence import SETTINGS
 from emulator.settings import DURATION_DEFAULT_SECONDS, STARTUP_DEFAULT_SECONDS
 
 if TYPE_CHECKING:
@@ -20,21 +21,12 @@ OURS = (names.EMULATOR_CONTAINER, names.REDIRECT_CONTAINER)
 PARAMETERS = {
     names.ENV_PORT: "port",
     names.ENV_HEALTH_PORT: "healthPort",
-    names.ENV_IMDS_VERSION: "imdsVersion",
-    names.ENV_OWN_REGION: "region",
     names.ENV_OWN_STS_ENDPOINT: "stsEndpoint",
     names.ENV_OWN_USE_FIPS: "useFipsEndpoint",
     names.ENV_OWN_USE_DUALSTACK: "useDualStackEndpoint",
     names.ENV_DURATION_SECONDS: "durationSeconds",
     names.ENV_STARTUP_SECONDS: "startupSeconds",
-}
-# Annotation -> the variable that holds what it said at admission.
-FOLLOWED = {
-    names.ANNOTATION_ROLE_ARN: names.ENV_OWN_ROLE_ARN,
-    names.ANNOTATION_REGION: names.ENV_OWN_REGION,
-    names.ANNOTATION_IMDS_VERSION: names.ENV_IMDS_VERSION,
-    names.ANNOTATION_SESSION_NAME: names.ENV_OWN_SESSION_NAME,
-    names.ANNOTATION_SESSION_POLICIES: names.ENV_SESSION_POLICIES,
+    **{each.variable: each.parameter for each in SETTINGS.values() if each.variable and each.parameter},
 }
 
 
@@ -93,9 +85,15 @@ def differences(pod: Object, emulator: Served) -> list[tuple[str, str, str]]:
     """Return each annotation that says something else than what is served: key, its value, and the one served."""
     if not emulator.is_fixed:
         return []
-    pairs = [(key, _said(pod, key), emulator.values.get(name, "")) for key, name in FOLLOWED.items()]
-    # An annotation that is absent leaves the value to the installation; only the role has none there.
-    return [(key, said, value) for key, said, value in pairs if said != value and (said or _is_the_pods_own(key))]
+    found = [
+        (each, _said(pod, each.annotation), emulator.values.get(each.variable, ""))
+        for each in SETTINGS.values()
+        if each.variable
+    ]
+    # An annotation that is absent leaves the value to the installation, if that has a say.
+    return [
+        (each.annotation, said, value) for each, said, value in found if said != value and (said or not each.parameter)
+    ]
 
 
 def _said(pod: Object, key: str) -> str:
@@ -103,10 +101,6 @@ def _said(pod: Object, key: str) -> str:
     if key == names.ANNOTATION_SESSION_POLICIES:
         text = ",".join(part.strip() for part in text.split(",") if part.strip())  # as admission writes them
     return text
-
-
-def _is_the_pods_own(key: str) -> bool:
-    return key in (names.ANNOTATION_ROLE_ARN, names.ANNOTATION_SESSION_NAME, names.ANNOTATION_SESSION_POLICIES)
 
 
 def as_served(pod: Object, emulator: Served) -> Object:

@@ -92,7 +92,7 @@ def by_annotation(container: Object) -> Object:
     """
     if container["name"] != names.EMULATOR_CONTAINER:
         return {}
-    keys = {variable: key for variable, (key, _) in FOLLOWING.items()}
+    keys = {each.variable: each.annotation for each in FOLLOWING}
     return {
         "env": [
             {
