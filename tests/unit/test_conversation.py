@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.sidecar.conversation import Answering, Conversation
+from emulator.sidecar.conversation import ENDING, READING, REFUSED, Answering, Conversation
 from emulator.sidecar.wire import Request, Response
 
 NOW = 1_795_597_200.0
@@ -54,7 +54,7 @@ def test_any_pieces(requests: list[bytes], cuts: list[int]) -> None:
     expected = [request.split(b" ")[1][1:].decode() for request in requests]
     assert expected == bodies(output)
     assert [200] * len(requests) == counted
-    assert (b"", False) == (conversation.buffer, conversation.ending)
+    assert (b"", READING) == (conversation.buffer, conversation.state)
 
 
 def test_one_answer_at_once() -> None:
@@ -81,11 +81,11 @@ def test_waiting() -> None:
 
 def test_nothing_after_the_last() -> None:
     """After Connection: close, and after what is no request, nothing more is answered."""
-    for last in (b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", b"nonsense\r\n\r\n"):
+    for last, state in ((b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", ENDING), (b"nonsense\r\n\r\n", REFUSED)):
         conversation, counted = make()
         conversation.hear(last + REQUESTS[0], NOW)
 
-        assert (True, b"", 1) == (conversation.ending, conversation.buffer, len(counted))
+        assert (state, b"", 1) == (conversation.state, conversation.buffer, len(counted))
 
 
 def test_continue_is_said_once() -> None:

@@ -9,7 +9,7 @@ What the bytes say is decided in `conversation`.
 import posix
 from select import EPOLLIN, EPOLLOUT, epoll
 
-from emulator.sidecar.conversation import OUTPUT_LIMIT, Answering, Conversation
+from emulator.sidecar.conversation import ENDING, OUTPUT_LIMIT, READING, REFUSED, WAITING, Answering, Conversation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,17 @@ DISCARD_SECONDS = 2  # for the rest of a request that was refused
 EVENTS_AT_ONCE = 64
 ACCEPTS_AT_ONCE = 128  # in each round of those who are connected, lest newcomers queue until the kernel drops them
 LINGER_NOT = b"\1\1\1\1\0\0\0\0"  # struct linger: on, for no second (socket(7)); in either order of bytes
+# Of a connection alone, beside the states of its conversation.
+SENDING = 5  # answers that its client has not taken yet, or that are made when the others had their turn
+IDLE = 6  # between two requests
+# State -> what of epoll is awaited, and for how long at most.
+AWAITED = {
+    IDLE: (EPOLLIN, IDLE_SECONDS),
+    READING: (EPOLLIN, SLOW_SECONDS),
+    WAITING: (0, HOLD_SECONDS),
+    SENDING: (EPOLLOUT, SLOW_SECONDS),
+    REFUSED: (EPOLLIN, DISCARD_SECONDS),
+}
 UNKNOWN = -1  # of a connection's events: epoll does not know it yet
 FOREVER = float("inf")
 
@@ -121,7 +132,7 @@ class Server:
 
     def release(self, now: float) -> None:
         """Ask again for the answers that requests are waiting for."""
-        for connection in [c for c in self._connections.values() if c.waiting is not None]:
+        for connection in [c for c in self._connections.values() if c.state == WAITING]:
             request = connection.waiting
             response = None if request is None else connection.answering.respond(request, now)
             if response is not None:
@@ -153,7 +164,7 @@ class Server:
     def _evict(self, listener: Listener) -> bool:
         """Close the connection that has waited for its client longest; one whose client waits for us, never."""
         for connection in listener.connections:
-            if connection.waiting is None:
+            if connection.state != WAITING:
                 self._abandon(connection)
                 return True
         return False
@@ -168,10 +179,10 @@ class Server:
             data = b""
         if not data:
             self._close(connection)
-        elif not connection.refused:
+        elif connection.state != REFUSED:
             begun = connection.buffer != b""
             output = connection.hear(data, now)
-            if output or connection.waiting is not None or not begun:  # else the time runs on from its first byte
+            if output or connection.state == WAITING or not begun:  # else the time runs on from its first byte
                 self._send(connection, output, now)
 
     def _send(self, connection: Connection, output: bytes, now: float) -> None:
@@ -184,19 +195,18 @@ class Server:
             self._close(connection)
             return
         connection.output = output[sent:]
+        state = connection.state
         if connection.output or (connection.buffer and len(output) >= OUTPUT_LIMIT):
-            self._await(connection, EPOLLOUT, now + SLOW_SECONDS)  # it goes on when the others had their turn
-        elif connection.waiting is not None:
-            self._await(connection, 0, now + HOLD_SECONDS)
-        elif connection.refused:
-            _shut_down(connection.fd)
-            self._await(connection, EPOLLIN, now + DISCARD_SECONDS)
-        elif connection.ending:
+            state = SENDING
+        elif state == ENDING:
             self._close(connection)
-        elif connection.buffer:
-            self._await(connection, EPOLLIN, now + SLOW_SECONDS)
-        else:
-            self._await(connection, EPOLLIN, now + IDLE_SECONDS)
+            return
+        elif state == REFUSED:
+            _shut_down(connection.fd)
+        elif state != WAITING:
+            state = READING if connection.buffer else IDLE
+        events, seconds = AWAITED[state]
+        self._await(connection, events, now + seconds)
 
     def _flush(self, connection: Connection, now: float) -> None:
         """Send the rest of the output, else the answers to what the client has sent besides."""
@@ -217,7 +227,7 @@ class Server:
     def _sweep(self, now: float) -> None:
         """Answer the requests that have waited long enough, close the connections that are overdue."""
         for connection in [c for c in self._connections.values() if c.deadline <= now]:
-            if connection.waiting is not None and not connection.output:
+            if connection.state == WAITING and not connection.output:
                 self._send(connection, connection.answer_waiting(connection.answering.late(), now), now)
             elif connection.events == EPOLLOUT:
                 self._abandon(connection)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -25,6 +26,28 @@ REQUEST_SECONDS = 10  # for a handshake, and from the first byte of a request to
 IDLE_SECONDS = 180  # longer than the API server keeps an idle connection (90), so that it is who closes
 LINGER_SECONDS = 2  # a refused request is read to its end for so long, else the peer may not see the answer
 LARGE_BYTES = 64 * 1024
+
+
+class State(Enum):
+    """What a connection is about."""
+
+    READING = "reading"  # a request; one that has come whole is answered
+    QUEUED = "queued"  # the next request is here, and has its turn after the other connections'
+    ANSWERING = "answering"  # the answer comes later
+    HELD = "held"  # the peer does not take its answers
+    ENDING = "ending"  # what still comes is dropped
+
+
+# State -> those that may follow it. Any other change is left undone.
+TRANSITIONS = {
+    State.READING: {State.QUEUED, State.ANSWERING, State.HELD, State.ENDING},
+    State.QUEUED: {State.READING, State.HELD, State.ENDING},
+    State.ANSWERING: {State.READING, State.ENDING},
+    State.HELD: {State.READING, State.ENDING},
+    State.ENDING: set(),
+}
+# Those in which the peer is heard.
+HEARING = (State.READING, State.ENDING)
 
 
 class Host(Protocol):
@@ -52,7 +75,6 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, host: Host, contexts: Contexts | None) -> None:
-        self.is_busy = False  # a request has begun to arrive and is not answered yet
         self.deadline = float("inf")
         self._host = host
         self._contexts = contexts
@@ -60,14 +82,18 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._head: Head | None = None
+        self._state = State.READING
         self._answering: asyncio.Task[None] | None = None
-        self._is_ending = False  # nothing more is read
-        self._is_held = False  # the peer does not read its answers
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request has begun to arrive and is not answered yet."""
+        return bool(self._buffer)
 
     @property
     def unfinished_bytes(self) -> int:
         """How much is held of a request that has not come whole."""
-        return 0 if self._answering else len(self._buffer)
+        return 0 if self._state is State.ANSWERING else len(self._buffer)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection."""
@@ -77,21 +103,20 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the name is asyncio's
         """Forget the connection; an answer under way has nowhere to go."""
-        self.is_busy = False
-        self._is_ending = True
+        self._buffer.clear()
+        self._become(State.ENDING)
         self._host.leave(self)
         if self._answering:
             self._answering.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; answer each request that is whole."""
-        if self._is_ending:
+        if self._state is State.ENDING:
             return
         if self._contexts:
             data = self._decrypted(data, self._contexts)
         if data:
-            if not self.is_busy:
-                self.is_busy = True
+            if not self._buffer:
                 self.deadline = self._loop.time() + REQUEST_SECONDS
             self._buffer += data
             self._proceed()
@@ -102,17 +127,16 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Stop reading from a peer that does not read its answers."""
-        self._is_held = True
-        self.transport.pause_reading()
+        self._become(State.HELD)
 
     def resume_writing(self) -> None:
         """Go on where `pause_writing` stopped."""
-        self._is_held = False
-        self._proceed()
+        if self._state is State.HELD:
+            self._go_on()
 
     def close(self) -> None:
         """Send what there is to send, then end the connection."""
-        self._is_ending = True
+        self._become(State.ENDING)
         self.deadline = self._loop.time() + LINGER_SECONDS
         if self._tls:
             self._tls.end()
@@ -121,9 +145,25 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection at once, and hold nothing of it any more."""
-        self._is_ending = True
+        self._become(State.ENDING)
         self._buffer.clear()
         self.transport.abort()
+
+    def _become(self, state: State) -> bool:
+        """Go into a state, if the present one lets it; tell whether."""
+        if state not in TRANSITIONS[self._state]:
+            return False
+        self._state = state
+        if state in HEARING:
+            self.transport.resume_reading()
+        else:
+            self.transport.pause_reading()
+        return True
+
+    def _go_on(self) -> None:
+        """Read again, and answer what has come."""
+        if self._become(State.READING):
+            self._proceed()
 
     def _decrypted(self, data: bytes, contexts: Contexts) -> bytes:
         """Return what the peer said by TLS; one that breaks off is sent the alert, and closed."""
@@ -149,25 +189,25 @@ class Connection(asyncio.Protocol):
 
     def _proceed(self) -> None:
         """Answer the next request, if it has come whole; the one after it when others have had their turn."""
-        if self._answering or self._is_held or self._is_ending:
+        if self._state is not State.READING:
             return
         try:
             request = self._next_request()
         except BadRequest as error:
-            self._is_ending = True
+            self._become(State.ENDING)
             self._buffer.clear()
             self._write(encode(text(error.status, str(error)), keeps_alive=False))
             self.deadline = self._loop.time() + LINGER_SECONDS
-            self.transport.resume_reading()
             return
         response = self._answer(request) if request else None
         if response:
             self._send(response)
-        if response and self._buffer:
-            self.transport.pause_reading()
-            self._loop.call_soon(self._proceed)
-        elif not (self._answering or self._is_held):
-            self.transport.resume_reading()
+        if response and self._buffer and self._become(State.QUEUED):
+            self._loop.call_soon(self._take_turn)
+
+    def _take_turn(self) -> None:
+        if self._state is State.QUEUED:
+            self._go_on()
 
     def _next_request(self) -> Request | None:
         if self._head is None:
@@ -188,7 +228,7 @@ class Connection(asyncio.Protocol):
             return _failure(error)
         if isinstance(response, Response):
             return response
-        self.transport.pause_reading()
+        self._become(State.ANSWERING)
         self._answering = asyncio.create_task(self._answer_later(response))
         return None
 
@@ -198,15 +238,15 @@ class Connection(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - likewise
             answer = _failure(error)
         self._answering = None
-        self._send(answer)
-        self._proceed()
+        if self._become(State.READING):
+            self._send(answer)
+            self._proceed()
 
     def _send(self, response: Response) -> None:
         head = cast("Head", self._head)
         keeps_alive = head.keeps_alive and not self._host.is_draining
         del self._buffer[: head.head_bytes + head.body_bytes]
         self._head = None
-        self.is_busy = bool(self._buffer)
         self.deadline = self._loop.time() + (REQUEST_SECONDS if self.is_busy else IDLE_SECONDS)
         self._write(encode(response, keeps_alive=keeps_alive, has_body=head.method != "HEAD"))
         if not keeps_alive:

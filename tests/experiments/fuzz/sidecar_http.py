@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from emulator import names
 from emulator.sidecar import exposition, health, imds  # noqa: F401 - exposition: `health` imports it when asked
-from emulator.sidecar.conversation import OUTPUT_LIMIT, Answering, Conversation
+from emulator.sidecar.conversation import ENDING, OUTPUT_LIMIT, REFUSED, Answering, Conversation
 from emulator.sidecar.credentials import Credentials, Failure, Lifecycle
 from emulator.sidecar.imds_tokens import Tokens
 from emulator.sidecar.metrics import Metrics
@@ -132,14 +132,14 @@ def converse(scene: Scene, sent: list[bytes]) -> tuple[bytes, list[Request | Non
     conversation = Conversation(recorder)
     output = b""
     for piece in sent:
-        if conversation.refused or conversation.ending:
+        if conversation.state in (ENDING, REFUSED):
             break
         output += _answered(conversation, scene, piece)
         limit = BUFFER_LIMIT if len(sent) > 1 else BUFFER_LIMIT + len(piece)
         assert len(conversation.buffer) <= limit, "what was not answered grows"
     assert len(recorder.reader.seen) <= SEEN_LIMIT
     assert all(len(seen) <= SEEN_REQUEST_LIMIT for seen in recorder.reader.seen)
-    return output, recorder.asked, conversation.ending
+    return output, recorder.asked, conversation.state in (ENDING, REFUSED)
 
 
 def judge(scene: Scene, request: Request | None, answer: Answer) -> None:
