@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 
 SUITE = "trixie"
 BASE = f"debian:{SUITE}-slim"
-# As in the slim images: documentation stays out, licences stay in.
-LEFT_OUT = ("path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright", "path-exclude=/usr/share/man/*")
+# As in the slim images: documentation and translations stay out, licences stay in.
+LEFT_OUT = (
+    *(f"path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
+    "path-include=/usr/share/doc/*/copyright",
+)
 DOCKERFILE = 'FROM scratch\nADD rootfs.tar /\nCMD ["bash"]\n'
 
 
