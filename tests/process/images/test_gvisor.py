@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # A stand-in for the emulator, as its user; the redirect before and after it is there; what a client is answered.
 CODE = """
 import os, signal, socket
-from emulator.redirect import command
+from emulator.redirect import redirect
 
 def serve():
     os.setgid(16925)
@@ -38,13 +38,13 @@ def ask(address, port):
         return client.recv(1024).rpartition(b"\\r\\n")[2].decode()
 
 print(ask("169.254.169.254", 80), flush=True)
-print(command.main([]), flush=True)
+print(redirect.main([]), flush=True)
 ready = os.pipe()
 child = os.fork()
 if not child:
     serve()
 os.read(ready[0], 1)
-print(command.main([]), ask("169.254.169.254", 80), ask("192.0.2.1", 443), flush=True)
+print(redirect.main([]), ask("169.254.169.254", 80), ask("192.0.2.1", 443), flush=True)
 os.kill(child, signal.SIGKILL)
 """
 CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SETGID", "SETUID", "KILL")

@@ -123,7 +123,7 @@ def test_no_emulator(new_pod: Callable[..., Pod]) -> None:
     """An emulator that never comes is a failure with a line that says where to look."""
     code = (
         "from emulator import names; names.STARTUP_MARGIN_SECONDS = 1\n"
-        "from emulator.redirect import command; raise SystemExit(command.main(['--wait']))"
+        "from emulator.redirect import redirect; raise SystemExit(redirect.main(['--wait']))"
     )
 
     result = new_pod().python(code, IMDS_EMULATOR_STARTUP_SECONDS="1")
@@ -139,7 +139,7 @@ def test_emulator_that_does_not_start(new_pod: Callable[..., Pod], token: Path) 
     """Nor does one count as started that listens and has not yet credentials, a refusal or the end of its time."""
     code = (
         "from emulator import names; names.STARTUP_MARGIN_SECONDS = 1\n"
-        "from emulator.redirect import command; raise SystemExit(command.main(['--wait']))"
+        "from emulator.redirect import redirect; raise SystemExit(redirect.main(['--wait']))"
     )
     pod = new_pod()
     pod.start_real_emulator(token, IMDS_EMULATOR_STARTUP_SECONDS="600")
