@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from tests.support.kubernetes.release import Release
     from tests.support.reliability.figures import Figures
 
-pytestmark = pytest.mark.full_only(
-    reason="builds for two architectures, and installs the chart on a cluster of its own"
-)
+pytestmark = [
+    pytest.mark.full_only(reason="builds for two architectures, and installs the chart on a cluster of its own"),
+    pytest.mark.timeout(registry.RELEASE_SECONDS),
+]
 
 ARTIFACTS = (*NAMES, "files", "charts/imds-emulator")
 QEMU = "/usr/bin/qemu-aarch64-static"
