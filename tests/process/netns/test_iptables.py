@@ -120,7 +120,8 @@ def test_lock_held_for_good(pod: Pod, path_with: Callable[..., str], tmp_path: P
     """A lock that is never let go ends in a line that says so, not in a pod that waits without a word."""
     lock = tmp_path / "xtables.lock"
     code = (
-        "from emulator.redirect import iptables, redirect; iptables.LOCK_SECONDS = 1; raise SystemExit(redirect.main([]))"
+        "from emulator.redirect import iptables, redirect; iptables.LOCK_SECONDS = 1;"
+        " raise SystemExit(redirect.main([]))"
     )
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
