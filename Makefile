@@ -1,6 +1,6 @@
 # What each target does is written in Python; here is what runs after what.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos soak release rehearsal venv venv-path lock
+.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos site soak release rehearsal venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/support/tools/venv.sh | sha256sum | cut -c1-12)
@@ -61,6 +61,9 @@ chaos: $(READY) ## Load, faults, fuzzing, upgrades and the rehearsal at full siz
 	$(PY) -m tests.support.clusters up
 	$(PY) -m pytest --full $(addprefix tests/experiments/,fuzz load faults scale) tests/cluster/operators
 	$(PY) -m tests.support.reliability
+
+site: $(READY) ## Each page of the documentation in a browser, narrow and wide
+	$(PY) -m tests.experiments.site
 
 soak: $(READY) ## Two hours of a cluster at accelerated time (MINUTES=125)
 	$(PY) -m tests.support.prepare soak
