@@ -1,11 +1,12 @@
 # What each target does is written in Python; here is what runs after what.
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz chaos site soak release rehearsal venv venv-path lock
+.PHONY: help demo test unit check render images cluster cluster-down prepare test-cluster conformance bench fuzz mutations chaos site soak release rehearsal venv venv-path lock
 
 CACHE ?= $(or $(IMDS_EMULATOR_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/imds-emulator)
 VENV := $(CACHE)/venv-$(shell cat requirements.lock tests/support/tools/venv.sh | sha256sum | cut -c1-12)
 PY := $(VENV)/bin/python
 READY := $(VENV)/.complete
+MUTATIONS := $(CACHE)/mutations/packages
 MODE ?= webhook
 MINUTES ?= 125
 # Tests that share nothing, so that they run side by side; the others share a cluster.
@@ -55,6 +56,12 @@ bench: $(READY) ## Memory, start and requests against a floor and a peer; start 
 
 fuzz: $(READY) ## A million inputs for whatever reads one, led by coverage
 	$(PY) -m tests.experiments.fuzz
+
+mutations: $(READY) $(MUTATIONS) ## Which changes of the code no test notices (ARGS="webhook --every 40 --minutes 10")
+	PYTHONPATH=src:.:$(MUTATIONS) $(PY) -m tests.experiments.mutations $(ARGS)
+$(MUTATIONS): tests/experiments/mutations/requirements.txt
+	$(PY) -m pip install --quiet --require-hashes --no-deps --upgrade --target $@ -r $<
+	@touch $@
 
 chaos: $(READY) ## Load, faults, fuzzing, upgrades and the rehearsal at full size
 	$(PY) -m tests.support.prepare chaos
