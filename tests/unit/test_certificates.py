@@ -12,31 +12,26 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from emulator.webhook.certificates import (
     BACKDATE,
+    Pair,
     certificate_pem,
-    is_issued_by,
-    issue_time,
     key_pem,
-    make_authority,
-    make_leaf,
+    make_certificate,
     merge_bundle,
     names_of,
     read_bundle,
     renewal_time,
     write_bundle,
 )
-from emulator.webhook.tls import distrust, server_context
+from emulator.webhook.tls import server_context, verification_error
+from tests.support import certificates
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 YEAR, MONTH = timedelta(days=365), timedelta(days=30)
-AUTHORITY = make_authority(NOW, YEAR)
-OTHER = make_authority(NOW, YEAR)
 NAMES = frozenset({"injector.ns.svc", "injector.ns"})
-LEAF = make_leaf(AUTHORITY, NAMES, NOW, MONTH)
-
-
-def context_of(chain: bytes = b"") -> object:
-    """Return a server context for LEAF, or for another chain with its key."""
-    return server_context(chain or certificate_pem(LEAF.certificate), key_pem(LEAF))
+OURS = make_certificate(NAMES, NOW, MONTH)
+OTHER = make_certificate(NAMES, NOW, MONTH)
+AUTHORITY = certificates.authority()
+SIGNED = AUTHORITY.sign(sorted(NAMES))
 
 
 def pem(*certificates: x509.Certificate) -> str:
@@ -44,44 +39,34 @@ def pem(*certificates: x509.Certificate) -> str:
     return b"".join(map(certificate_pem, certificates)).decode()
 
 
-def test_leaf_verifies_strictly_under_each_of_its_names() -> None:
-    """C57: the leaf is trusted through its CA, by the strict rules of RFC 5280, under <svc>.<ns>.svc and <svc>.<ns>."""
-    verifier = x509.verification.PolicyBuilder().store(x509.verification.Store([AUTHORITY.certificate])).time(NOW)
-
-    for name in sorted(NAMES):
-        assert [LEAF.certificate, AUTHORITY.certificate] == verifier.build_server_verifier(x509.DNSName(name)).verify(
-            LEAF.certificate, []
-        )
+def error_of(names: set[str], called: str) -> str | None:
+    """Return why a client that trusts a new certificate for `names`, and calls one of them, would refuse it."""
+    made = make_certificate(frozenset(names), NOW, MONTH)
+    context = server_context(certificate_pem(made.certificate), key_pem(made))
+    return verification_error(context, pem(made.certificate), called)
 
 
-def test_leaf_states_its_purpose() -> None:
-    """The leaf is a P-256 server certificate without a common name; its names are critical, as the subject is empty."""
-    extensions = LEAF.certificate.extensions
-    names = extensions.get_extension_for_class(x509.SubjectAlternativeName)
+def test_certificate_states_its_purpose() -> None:
+    """It is a self-signed P-256 certificate of a server, whose key may sign no other certificate."""
+    certificate = OURS.certificate
+    extensions = certificate.extensions
+    names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    basic = extensions.get_extension_for_class(x509.BasicConstraints)
     usage = extensions.get_extension_for_class(x509.KeyUsage)
-    key = LEAF.certificate.public_key()
+    key = certificate.public_key()
 
+    certificate.verify_directly_issued_by(certificate)
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert "secp256r1" == key.curve.name
-    assert x509.Name([]) == LEAF.certificate.subject
-    assert (True, NAMES) == (names.critical, frozenset(names.value.get_values_for_type(x509.DNSName)))
+    assert NAMES == frozenset(names.get_values_for_type(x509.DNSName))
+    assert (True, x509.BasicConstraints(ca=False, path_length=None)) == (basic.critical, basic.value)
     assert (True, True, False) == (usage.critical, usage.value.digital_signature, usage.value.key_cert_sign)
     assert [ExtendedKeyUsageOID.SERVER_AUTH] == list(extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
 
 
-def test_authority_signs_leaves_only() -> None:
-    """The CA may sign certificates and lists, and none of its leaves may sign on."""
-    extensions = AUTHORITY.certificate.extensions
-    basic = extensions.get_extension_for_class(x509.BasicConstraints)
-    usage = extensions.get_extension_for_class(x509.KeyUsage)
-
-    assert (True, x509.BasicConstraints(ca=True, path_length=0)) == (basic.critical, basic.value)
-    assert (True, True, False) == (usage.critical, usage.value.key_cert_sign, usage.value.digital_signature)
-
-
-def test_authorities_differ_in_name() -> None:
-    """No two CAs have one subject, each within the 64 characters of a common name."""
-    names = [each.certificate.subject.rfc4514_string() for each in (AUTHORITY, OTHER)]
+def test_certificates_differ_in_name() -> None:
+    """No two have one subject, each within the 64 characters of a common name."""
+    names = [each.certificate.subject.rfc4514_string() for each in (OURS, OTHER)]
 
     assert 2 == len(set(names))
     assert max(len(name) for name in names) <= len("CN=") + 64
@@ -90,66 +75,43 @@ def test_authorities_differ_in_name() -> None:
 def test_long_names() -> None:
     """C57: a Service name of 63 characters in a namespace of 63 is in the certificate whole."""
     name = f"{'s' * 63}.{'n' * 63}.svc"
-    leaf = make_leaf(AUTHORITY, frozenset({name}), NOW, MONTH)
 
-    assert frozenset({name}) == names_of(leaf.certificate)
-    assert (
-        distrust(server_context(certificate_pem(leaf.certificate), key_pem(leaf)), pem(AUTHORITY.certificate), name)
-        is None
-    )
+    assert error_of({name}, name) is None
 
 
 def test_addresses_are_addresses() -> None:
     """A webhook that is called by URL gets its address as an address."""
-    leaf = make_leaf(AUTHORITY, frozenset({"127.0.0.1", "::1"}), NOW, MONTH)
+    names = {"127.0.0.1", "::1"}
 
-    assert frozenset({"127.0.0.1", "::1"}) == names_of(leaf.certificate)
-    assert (
-        distrust(server_context(certificate_pem(leaf.certificate), key_pem(leaf)), pem(AUTHORITY.certificate), "::1")
-        is None
-    )
+    assert names == names_of(make_certificate(frozenset(names), NOW, MONTH).certificate)
+    assert error_of(names, "::1") is None
 
 
 def test_validity() -> None:
-    """A certificate is valid from a little before it is made, and a leaf at most to the end of its CA."""
-    cut = make_leaf(AUTHORITY, NAMES, NOW + YEAR - timedelta(days=1), MONTH)
+    """A certificate is valid from a little before its creation."""
+    certificate = OURS.certificate
 
-    assert (NOW - BACKDATE, NOW + MONTH) == (
-        LEAF.certificate.not_valid_before_utc,
-        LEAF.certificate.not_valid_after_utc,
-    )
-    assert NOW + YEAR == cut.certificate.not_valid_after_utc
+    assert (NOW - BACKDATE, NOW + MONTH) == (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
 
 
 def test_end_is_rounded_up() -> None:
     """X.509 knows no fractions of a second; a life of seconds is not cut by one."""
-    leaf = make_leaf(AUTHORITY, NAMES, NOW + timedelta(seconds=0.4), timedelta(seconds=5))
+    certificate = make_certificate(NAMES, NOW + timedelta(seconds=0.4), timedelta(seconds=5)).certificate
 
-    assert NOW + timedelta(seconds=6) == leaf.certificate.not_valid_after_utc
+    assert NOW + timedelta(seconds=6) == certificate.not_valid_after_utc
 
 
 def test_renewal_time() -> None:
-    """Renewal comes at the share of life, counted from when it was made."""
-    assert NOW == issue_time(LEAF.certificate)
-    assert NOW + timedelta(days=20) == renewal_time(LEAF.certificate, 2 / 3)
-
-
-@pytest.mark.parametrize(("issuer", "expected"), [(AUTHORITY, True), (OTHER, False), (LEAF, False)])
-def test_is_issued_by(issuer: object, expected: bool) -> None:  # noqa: FBT001 - a column of the table
-    """Only the CA that signed a leaf issued it."""
-    assert expected == is_issued_by(LEAF.certificate, issuer.certificate)  # type: ignore[attr-defined]
+    """Renewal comes at the share of life, counted from the creation."""
+    assert NOW + timedelta(days=20) == renewal_time(OURS.certificate, 2 / 3)
 
 
 def test_merge_bundle() -> None:
-    """The wanted CAs come first, others in place stay, none comes twice, the expired go."""
-    expired = make_authority(NOW - YEAR, timedelta(days=1))
-    expected = (AUTHORITY.certificate, OTHER.certificate)
+    """The wanted ones come first, others in place stay, each is there once, the expired go."""
+    expired = make_certificate(NAMES, NOW - YEAR, timedelta(days=1)).certificate
+    expected = (OURS.certificate, OTHER.certificate)
 
-    actual = merge_bundle(
-        [AUTHORITY.certificate, expired.certificate],
-        [expired.certificate, OTHER.certificate, AUTHORITY.certificate],
-        NOW,
-    )
+    actual = merge_bundle([OURS.certificate, expired], [expired, OTHER.certificate, OURS.certificate], NOW)
 
     assert expected == actual
 
@@ -171,14 +133,14 @@ def test_read_bundle_of_none(text: str) -> None:
 def test_read_bundle_reads_past_what_is_none() -> None:
     """Comments and broken blocks do not hide the certificates beside them."""
     broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
-    text = f"# one\n{pem(AUTHORITY.certificate)}{broken}# two\n{pem(OTHER.certificate)}"
+    text = f"# one\n{pem(OURS.certificate)}{broken}# two\n{pem(OTHER.certificate)}"
 
-    assert (AUTHORITY.certificate, OTHER.certificate) == read_bundle(base64.b64encode(text.encode()).decode())
+    assert (OURS.certificate, OTHER.certificate) == read_bundle(base64.b64encode(text.encode()).decode())
 
 
 def test_bundle_survives_writing() -> None:
     """A bundle reads as it was written."""
-    bundle = (OTHER.certificate, AUTHORITY.certificate)
+    bundle = (OTHER.certificate, OURS.certificate)
 
     assert bundle == read_bundle(write_bundle(bundle))
 
@@ -188,7 +150,7 @@ def test_bundle_survives_writing() -> None:
     [
         (pem(AUTHORITY.certificate), "injector.ns.svc", None),
         (pem(OTHER.certificate, AUTHORITY.certificate), "injector.ns.svc", None),
-        (pem(LEAF.certificate), "injector.ns.svc", None),
+        (pem(SIGNED.certificate), "injector.ns.svc", None),
         (pem(OTHER.certificate), "injector.ns.svc", "unable to get local issuer certificate"),
         ("", "injector.ns.svc", "caBundle holds no certificate"),
         (
@@ -198,9 +160,19 @@ def test_bundle_survives_writing() -> None:
         ),
     ],
 )
-def test_distrust(bundle: str, name: str, expected: str | None) -> None:
-    """A client that knows just the bundle takes the certificate, or says why not."""
-    assert expected == distrust(context_of(), bundle, name)  # type: ignore[arg-type]
+def test_verification_error(bundle: str, name: str, expected: str | None) -> None:
+    """A client that knows just the bundle accepts a certificate that an authority signed, or says why not."""
+    context = server_context(SIGNED.pem.encode(), SIGNED.key_pem.encode())
+
+    assert expected == verification_error(context, bundle, name)
+
+
+@pytest.mark.parametrize(("bundle", "expected"), [(OURS, None), (OTHER, "self-signed certificate")])
+def test_self_signed(bundle: Pair, expected: str | None) -> None:
+    """Our own certificate is trusted by itself alone, though others with its names are trusted too."""
+    context = server_context(certificate_pem(OURS.certificate), key_pem(OURS))
+
+    assert expected == verification_error(context, pem(bundle.certificate), "injector.ns.svc")
 
 
 @pytest.mark.parametrize(
@@ -208,11 +180,11 @@ def test_distrust(bundle: str, name: str, expected: str | None) -> None:
     [
         (b"", b""),
         (b"no pem", b"no pem"),
-        (certificate_pem(LEAF.certificate), b""),
-        (certificate_pem(LEAF.certificate), key_pem(AUTHORITY)),
+        (certificate_pem(OURS.certificate), b""),
+        (certificate_pem(OURS.certificate), key_pem(OTHER)),
     ],
 )
-def test_server_context_of_no_pair(chain: bytes, key: bytes) -> None:
-    """What is no certificate with its own key is refused in one line."""
+def test_server_context_without_a_pair(chain: bytes, key: bytes) -> None:
+    """What is not a certificate with its own key is refused in one line."""
     with pytest.raises(ValueError, match=r"^[^\n]+$"):
         server_context(chain, key)

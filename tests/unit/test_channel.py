@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
 from emulator.webhook.channel import Channel
 from emulator.webhook.tls import server_context
+from tests.support import certificates
 
 NAME = "injector.ns.svc"
 
@@ -47,11 +46,9 @@ class Client:
 @pytest.fixture
 def server() -> tuple[Channel, str]:
     """Return a server's end, and what to trust it by."""
-    now = datetime.now(UTC)
-    authority = make_authority(now, timedelta(hours=1))
-    leaf = make_leaf(authority, frozenset({NAME}), now, timedelta(hours=1))
-    context = server_context(certificate_pem(leaf.certificate), key_pem(leaf))
-    return Channel(context), certificate_pem(authority.certificate).decode()
+    authority = certificates.authority()
+    signed = authority.sign([NAME])
+    return Channel(server_context(signed.pem.encode(), signed.key_pem.encode())), authority.pem
 
 
 @pytest.mark.parametrize("piece", [1, 1000, 1_000_000])

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
+from emulator.webhook.certificates import encode, write_bundle
 from emulator.webhook.kubeapi import ApiError, KubeApi
 from emulator.webhook.rotation import MountedCertificate, OwnCertificate, Rotation
 from emulator.webhook.settings import WebhookSettings
-from emulator.webhook.tls import distrust
+from emulator.webhook.tls import verification_error
+from tests.support import certificates
 from tests.support.webhook.fake_api import CONFIGURATION, SECRET, Store, configuration
 
 POLL = 10.0
@@ -30,8 +31,7 @@ SETTINGS = WebhookSettings(
     namespace="ns",
     secret="imds-emulator-certificate",
     poll_seconds=POLL,
-    ca_validity_seconds=1200,
-    leaf_validity_seconds=300,
+    certificate_validity_seconds=300,
     log_level="info",
     api_host="api",
     api_port=443,
@@ -80,6 +80,12 @@ def served(*replicas: Rotation) -> list[bytes | None]:
     return [each.served.pem if each.served else None for each in replicas]
 
 
+def poll(replicas: list[Rotation]) -> None:
+    """Let each replica poll once."""
+    for each in replicas:
+        each.poll()
+
+
 def stored(store: Store, key: str) -> str:
     """Return a value of the Secret."""
     return str(store.get(SECRET).get("data", {}).get(key, ""))
@@ -91,18 +97,18 @@ def bundle(store: Store) -> str:
 
 
 def test_first_start() -> None:
-    """The first look at an empty Secret makes all, publishes the CA, and serves what the API server trusts."""
+    """The first poll of an empty Secret creates a certificate, publishes it, and serves what the API server trusts."""
     store, clock = Store(), Clock()
     first = replica(store, clock)
 
-    next_look = first.look()
+    first.poll()
 
-    assert clock.now + timedelta(seconds=POLL) == next_look
     assert first.problem is None
     assert first.served is not None
     assert first.served.expires_at == clock.now + timedelta(seconds=300)
-    assert bundle(store) == stored(store, "ca.crt") != ""
-    assert distrust(first.served.context, store.trusted()[0], NAME) is None
+    assert bundle(store) == stored(store, "served.crt") != ""
+    assert {"served.crt", "served.key"} == store.get(SECRET)["data"].keys()
+    assert verification_error(first.served.context, store.trusted()[0], NAME) is None
 
 
 def test_other_fields_stay() -> None:
@@ -111,7 +117,7 @@ def test_other_fields_stay() -> None:
     secret = {**store.get(SECRET), "metadata": {"name": "x", "labels": {"a": "b"}}, "data": {"mine": "eA=="}}
     store.put(SECRET, secret)
 
-    replica(store, clock).look()
+    replica(store, clock).poll()
 
     assert "eA==" == stored(store, "mine")
     assert {"a": "b"} == store.get(SECRET)["metadata"]["labels"]
@@ -124,10 +130,10 @@ def test_second_replica_takes_what_is_there() -> None:
     """A replica that comes later makes nothing and serves the same certificate at once."""
     store, clock = Store(), Clock()
     first, second = replica(store, clock), replica(store, clock)
-    first.look()
+    first.poll()
     before = len(store.asked)
 
-    second.look()
+    second.poll()
 
     assert served(first) == served(second)
     assert ["GET", "GET"] == [method for method, _, _ in store.asked[before:]]
@@ -144,120 +150,190 @@ def test_conflict_is_read_again() -> None:
         nonlocal is_raced
         if method == "PUT" and not is_raced:
             is_raced = True
-            first.look()
+            first.poll()
         return ask(method, path, body)
 
     store.answer = race  # type: ignore[method-assign]
-    second.look()
+    second.poll()
 
     assert ("PUT", SECRET, 409) in store.asked
     assert served(first) == served(second)
     assert first.problem is second.problem is None
 
 
-def test_leaf_renewal_is_served_by_all_from_one_moment() -> None:
-    """A renewed leaf waits two looks in the Secret, then all replicas serve it; a look falls on that very moment."""
+def test_a_certificate_is_trusted_before_it_is_served() -> None:
+    """C61: at each step the API server trusts what each replica serves, for the caBundle of the poll before too."""
     store, clock = Store(), Clock()
     replicas = [replica(store, clock), replica(store, clock)]
-    for each in replicas:
-        each.look()
-    old = served(*replicas)
-    clock.forward(200)
-
-    next_looks = [each.look() for each in replicas]
-
-    assert old == served(*replicas)
-    clock.forward(POLL)
-    next_looks = [each.look() for each in replicas]
-    assert old == served(*replicas)
-    clock.now = max(next_looks)
-    for each in replicas:
-        each.look()
-    renewed = served(*replicas)
-    assert 1 == len(set(renewed))
-    assert renewed != old
-
-
-def test_a_new_authority_is_trusted_before_its_leaf_is_served() -> None:
-    """C61: at each step the API server trusts what each replica serves, for the caBundle of the look before too."""
-    store, clock = Store(), Clock()
-    replicas = [replica(store, clock), replica(store, clock)]
-    judged = functools.cache(distrust)  # the same certificate under the same bundle is trusted as before
-    authorities, leaves = set(), set()
+    judged = functools.cache(verification_error)  # the same certificate under the same bundle is trusted as before
+    chains = set()
     known = ""
     for _ in range(240):
         for each in replicas:
-            each.look()
+            each.poll()
             assert each.problem is None
             assert each.served is not None
             assert judged(each.served.context, known or store.trusted()[0], NAME) is None
         known = store.trusted()[0]
-        authorities.add(stored(store, "ca.key"))
-        leaves.add(served(replicas[0])[0])
+        chains.add(served(replicas[0])[0])
         clock.forward(POLL)
 
-    assert (3, 12) == (len(authorities), len(leaves))
+    assert 12 == len(chains)
 
 
-def test_overlap() -> None:
-    """C61: after the renewal of the CA both CAs are in caBundle, and the older one goes when it has expired."""
+def test_renewal_step_by_step() -> None:
+    """C61: a new certificate is published beside the old one at once, and served two polls after that.
+
+    The old one stays in caBundle until it has expired.
+    """
     store, clock = Store(), Clock()
-    only = replica(store, clock)
-    only.look()
-    old = store.trusted()[0]
-    clock.forward(800)
-    only.look()
+    replicas = [replica(store, clock), replica(store, clock)]
+    poll(replicas)
+    old, old_bundle = served(*replicas), store.trusted()[0]
+    clock.forward(200)
+    poll(replicas)
     both = store.trusted()[0]
-    clock.forward(401)
-    for _ in range(4):
-        only.look()
-        clock.forward(POLL)
-    after = store.trusted()[0]
-
-    assert both.endswith(old)
+    assert both.endswith(old_bundle)
     assert 2 == both.count("BEGIN CERTIFICATE")
-    assert both == after + old
+    clock.forward(POLL)
+    poll(replicas)
+    assert old == served(*replicas)
+    for _ in range(2):
+        clock.forward(POLL)
+        poll(replicas)
+    renewed = served(*replicas)
+    assert 1 == len(set(renewed))
+    assert renewed != old
+    assert both == store.trusted()[0]
+    clock.forward(71)
+    poll(replicas)
+
+    assert both == store.trusted()[0] + old_bundle
+
+
+def test_restart_during_a_renewal() -> None:
+    """C61: a replica that starts while a new certificate is being published serves the one that is trusted, at once."""
+    store, clock = Store(), Clock()
+    first = replica(store, clock)
+    first.poll()
+    clock.forward(200)
+    first.poll()
+    assert {"served.crt", "served.key", "next.crt", "next.key"} == store.get(SECRET)["data"].keys()
+
+    restarted = replica(store, clock)
+    restarted.poll()
+
+    assert served(first) == served(restarted)
+    assert restarted.problem is None
+
+
+def test_clocks_that_differ() -> None:
+    """C61: replicas whose clocks differ by minutes renew in turn, and never serve what was published too late.
+
+    Each counts the time for which caBundle has held a certificate by its own clock.
+    """
+    store, clock, ahead = Store(), Clock(), Clock()
+    ahead.forward(60)
+    replicas = [replica(store, clock), replica(store, ahead)]
+    history = [""] * 2
+    for _ in range(100):
+        for each in replicas:
+            each.poll()
+            assert each.problem is None
+            assert each.served is not None
+            assert verification_error(each.served.context, history[-2] or store.trusted()[0], NAME) is None
+        history.append(store.trusted()[0])
+        clock.forward(POLL)
+        ahead.forward(POLL)
+
+
+class Upgrade:
+    """A Secret and a caBundle as 0.1.0 left them: an authority, and the leaf that its replicas serve."""
+
+    def __init__(self) -> None:
+        self.store, self.clock = Store(), Clock()
+        authority = certificates.authority(at=self.clock.now)
+        leaf = authority.sign([NAME], at=self.clock.now)
+        self.authority = authority.pem
+        self.data = {
+            "ca.crt": encode(authority.pem.encode()),
+            "ca.key": encode(authority.key_pem.encode()),
+            "tls.crt": encode(leaf.pem.encode()),
+            "tls.key": encode(leaf.key_pem.encode()),
+        }
+        self.store.put(SECRET, {**self.store.get(SECRET), "data": self.data})
+        changed = configuration()
+        changed["webhooks"][0]["clientConfig"]["caBundle"] = self.data["ca.crt"]
+        self.store.put(CONFIGURATION, changed)
+
+
+def test_upgrade_from_0_1_0() -> None:
+    """Replicas of 0.1.0 keep what they serve from and are trusted by; a new replica serves once it is trusted too."""
+    upgrade = Upgrade()
+    store, clock = upgrade.store, upgrade.clock
+    new = replica(store, clock)
+    for _ in range(3):
+        new.poll()
+        assert [None] == served(new)
+        assert store.trusted()[0].endswith(upgrade.authority)
+        clock.forward(POLL)
+    new.poll()
+
+    assert new.problem is None
+    assert served(new) != [None]
+    assert upgrade.data == {key: stored(store, key) for key in upgrade.data}
+    assert store.trusted()[0].endswith(upgrade.authority)
+
+
+def test_keys_of_0_1_0_go_with_the_first_renewal() -> None:
+    """The authority's key does not stay in the Secret."""
+    upgrade = Upgrade()
+    new = replica(upgrade.store, upgrade.clock)
+    for _ in range(30):
+        new.poll()
+        upgrade.clock.forward(POLL)
+
+    assert {"served.crt", "served.key"} == upgrade.store.get(SECRET)["data"].keys()
 
 
 def test_emptied_secret() -> None:
-    """A Secret that someone emptied is filled anew, and the CA before stays trusted: what is served goes on."""
+    """A Secret that was emptied is filled again, and the certificate before stays trusted: what is served goes on."""
     store, clock = Store(), Clock()
     only = replica(store, clock)
-    only.look()
+    only.poll()
     old, old_bundle = served(only), store.trusted()[0]
     secret = store.get(SECRET)
     del secret["data"]
     store.put(SECRET, secret)
-    only.look()
+    only.poll()
 
     assert old == served(only)
     assert only.problem is None
     assert store.trusted()[0].endswith(old_bundle)
     for _ in range(4):
         clock.forward(POLL)
-        only.look()
+        only.poll()
     assert old != served(only)
     assert only.problem is None
 
 
 def test_deleted_secret() -> None:
-    """A Secret that someone deleted is made anew by one replica and read by the other; what is served goes on."""
+    """A Secret that was deleted is created by one replica and read by the other; what is served goes on."""
     store, clock = Store(), Clock()
     replicas = [replica(store, clock), replica(store, clock)]
-    for each in replicas:
-        each.look()
+    poll(replicas)
     old = served(*replicas)
     store.remove(SECRET)
 
     for _ in range(6):
         clock.forward(POLL)
         for each in replicas:
-            each.look()
+            each.poll()
             assert each.problem is None
-        if store.get(SECRET)["data"].keys() == {"ca.crt", "ca.key"}:
+        if "served.key" not in store.get(SECRET)["data"]:
             assert old == served(*replicas)
 
-    assert {"ca.crt", "ca.key", "tls.crt", "tls.key"} == store.get(SECRET)["data"].keys()
+    assert {"served.crt", "served.key"} == store.get(SECRET)["data"].keys()
     assert 1 == len(set(served(*replicas)))
     assert old != served(*replicas)
 
@@ -266,13 +342,13 @@ def test_deleted_configuration() -> None:
     """Without the webhook configuration, as at an uninstallation, no Secret is made."""
     store, clock = Store(), Clock()
     only = replica(store, clock)
-    only.look()
+    only.poll()
     store.remove(CONFIGURATION)
     store.remove(SECRET)
     clock.forward(POLL)
 
     with pytest.raises(ApiError, match="not found"):
-        only.look()
+        only.poll()
 
     with pytest.raises(KeyError):
         store.get(SECRET)
@@ -282,12 +358,12 @@ def test_emptied_bundle() -> None:
     """A caBundle that someone emptied is written again at the next look."""
     store, clock = Store(), Clock()
     only = replica(store, clock)
-    only.look()
+    only.poll()
     expected = bundle(store)
     store.put(CONFIGURATION, configuration())
     clock.forward(POLL)
 
-    only.look()
+    only.poll()
 
     assert expected == bundle(store)
     assert only.problem is None
@@ -297,11 +373,13 @@ def test_every_webhook_of_the_configuration() -> None:
     """Each clientConfig gets the caBundle, and the certificate each name."""
     store, clock = Store("https://a.example:8443/mutate", "https://127.0.0.1:8443/mutate"), Clock()
     only = replica(store, clock)
-    only.look()
+    only.poll()
 
     assert 1 == len(set(store.trusted()))
     assert only.served is not None
-    assert [None, None] == [distrust(only.served.context, store.trusted()[0], n) for n in ("a.example", "127.0.0.1")]
+    assert [None, None] == [
+        verification_error(only.served.context, store.trusted()[0], n) for n in ("a.example", "127.0.0.1")
+    ]
 
 
 def test_configuration_without_webhooks() -> None:
@@ -310,19 +388,19 @@ def test_configuration_without_webhooks() -> None:
     store.put(CONFIGURATION, {"metadata": {"name": "imds-emulator"}})
 
     with pytest.raises(ValueError, match="holds no webhook"):
-        replica(store, clock).look()
+        replica(store, clock).poll()
 
 
 def test_what_is_served_goes_on_without_api_server() -> None:
     """While the API server is away the certificate in service stays in service."""
     store, clock = Store(), Clock()
     only = replica(store, clock)
-    only.look()
+    only.poll()
     expected = served(only)
     store.is_down = True
 
     with pytest.raises(ApiError, match="the API server is down"):
-        only.look()
+        only.poll()
 
     assert expected == served(only)
     assert only.problem is None
@@ -335,13 +413,11 @@ class Mounted:
         self.store, self.clock, self._directory = Store(), Clock(), directory
         settings = dataclasses.replace(SETTINGS, certificate_mode="secret", certificate_directory=directory)
         self.rotation = Rotation(StoreApi(self.store), settings, MountedCertificate(settings), self.clock)
-        self.authority = make_authority(self.clock.now, timedelta(days=1))
+        self.authority = certificates.authority(at=self.clock.now)
 
     def mount(self) -> None:
         """Write a new pair of the CA into the directory."""
-        leaf = make_leaf(self.authority, frozenset({NAME}), self.clock.now, timedelta(hours=1))
-        (self._directory / "tls.crt").write_bytes(certificate_pem(leaf.certificate))
-        (self._directory / "tls.key").write_bytes(key_pem(leaf))
+        self.authority.sign([NAME], at=self.clock.now, life=timedelta(hours=1)).write(self._directory)
 
     def trust(self) -> None:
         """Write the CA into caBundle."""
@@ -355,10 +431,10 @@ def test_mounted_pair(tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     mounted.trust()
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
     old = served(mounted.rotation)
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
 
     assert mounted.rotation.problem is None
     assert served(mounted.rotation) not in ([None], old)
@@ -370,14 +446,14 @@ def test_mounted_pair_waits_for_trust(tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     mounted.trust()
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
     old = served(mounted.rotation)
-    mounted.authority = make_authority(mounted.clock.now, timedelta(days=1))
+    mounted.authority = certificates.authority(at=mounted.clock.now)
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
     kept = served(mounted.rotation)
     mounted.trust()
-    mounted.rotation.look()
+    mounted.rotation.poll()
 
     assert old == kept
     assert old != served(mounted.rotation)
@@ -389,7 +465,7 @@ def test_mounted_pair_that_nobody_trusts(tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     mounted.mount()
 
-    mounted.rotation.look()
+    mounted.rotation.poll()
 
     expected = (
         "the caBundle of imds-emulator does not trust the certificate for injector.ns.svc: "
@@ -403,12 +479,12 @@ def test_mounted_nonsense(tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     mounted.trust()
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
     expected = served(mounted.rotation)
     (tmp_path / "tls.crt").write_text("nonsense")
 
-    with pytest.raises(ValueError, match="holds no certificate with its key"):
-        mounted.rotation.look()
+    with pytest.raises(ValueError, match="must hold a certificate and its key"):
+        mounted.rotation.poll()
 
     assert expected == served(mounted.rotation)
 
@@ -418,10 +494,10 @@ def test_expired(tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     mounted.trust()
     mounted.mount()
-    mounted.rotation.look()
+    mounted.rotation.poll()
     before = mounted.rotation.problem
     mounted.clock.forward(3600)
-    mounted.rotation.look()
+    mounted.rotation.poll()
 
     assert before is None
     assert "the certificate is not valid now, but until 2026-01-01 01:00:00+00:00" == mounted.rotation.problem

@@ -39,8 +39,7 @@ def test_defaults(environ: dict[str, str], tmp_path: Path) -> None:
         namespace="ns",
         secret="imds-emulator-certificate",
         poll_seconds=5.0,
-        ca_validity_seconds=365 * 86400,
-        leaf_validity_seconds=30 * 86400,
+        certificate_validity_seconds=30 * 86400,
         api_host="10.0.0.1",
         api_port=443,
         service_account=tmp_path,
@@ -81,14 +80,9 @@ def test_given_certificate_needs_no_secret(environ: dict[str, str], tmp_path: Pa
         ("IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS", "nan", "='nan': must be a number from 0.1 to 3600"),
         ("IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS", "0", "='0': must be a number from 0.1 to 3600"),
         (
-            "IMDS_EMULATOR_LEAF_VALIDITY_SECONDS",
+            "IMDS_EMULATOR_CERTIFICATE_VALIDITY_SECONDS",
             "99",
             "='99': must be at least 100, 20 times IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS",
-        ),
-        (
-            "IMDS_EMULATOR_CA_VALIDITY_SECONDS",
-            "86400",
-            "='86400': must be at least IMDS_EMULATOR_LEAF_VALIDITY_SECONDS=2592000",
         ),
         (
             "IMDS_EMULATOR_PARAMETERS",

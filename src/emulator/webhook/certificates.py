@@ -1,8 +1,4 @@
-"""X.509 for the webhook: CAs, leaves and bundles, made and read.
-
-Goes in: names, validities, the time; PEM as a Secret or a caBundle holds it, base64 around it.
-Comes out: certificates with their keys. No clock, no network, no files.
-"""
+"""X.509 for the webhook: creates self-signed certificates, reads and writes bundles. No clock, network or files."""
 
 from __future__ import annotations
 
@@ -15,7 +11,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -23,8 +18,21 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# A certificate is valid a little before it is made, for an API server whose clock is behind.
+# A certificate is valid from a little before its creation, for an API server whose clock is behind.
 BACKDATE = timedelta(minutes=5)
+
+# What a server's P-256 key does in TLS (RFC 5280 section 4.2.1.3).
+_DIGITAL_SIGNATURE = x509.KeyUsage(
+    digital_signature=True,
+    key_cert_sign=False,
+    crl_sign=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -37,62 +45,40 @@ class Pair:
     key: ec.EllipticCurvePrivateKey
 
 
-def make_authority(now: datetime, validity: timedelta) -> Pair:
-    """Return a new CA, under a subject of its own: no verifier has to tell two of one name apart."""
+def make_certificate(names: frozenset[str], now: datetime, validity: timedelta) -> Pair:
+    """Return a new self-signed certificate of a server, its own trust anchor, with a subject unlike any other's.
+
+    It is not a CA: its key vouches for nothing but itself. Go (crypto/x509, Verify) and OpenSSL accept such a
+    certificate when it is itself among the trusted ones. `names` are in subjectAltName only: a common name holds 64
+    characters, fewer than the DNS name of a Service may have (RFC 5280, section 4.1.2.6 and appendix A).
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     serial = x509.random_serial_number()
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"imds-emulator CA {serial:040x}")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"imds-emulator {serial:040x}")])
+    # X.509 counts in seconds: rounded up, so that a short life is not cut.
+    end = now + validity + timedelta(microseconds=999_999)
     certificate = (
-        _builder(key, serial, now, now + validity)
+        x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_key_usage(signs_certificates=True), critical=True)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(end.replace(microsecond=0))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_DIGITAL_SIGNATURE, critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in sorted(names)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     return Pair(certificate, key)
 
 
-def make_leaf(authority: Pair, names: frozenset[str], now: datetime, validity: timedelta) -> Pair:
-    """Return a new server certificate for `names`, signed by `authority`, which it does not outlive.
-
-    The subject is empty and the names stand in subjectAltName alone: a common name is cut at 64 characters, a
-    Service's DNS name is not (RFC 5280 section 4.2.1.6, and appendix A, ub-common-name).
-    """
-    key = ec.generate_private_key(ec.SECP256R1())
-    until = min(now + validity, authority.certificate.not_valid_after_utc)
-    certificate = (
-        _builder(key, x509.random_serial_number(), now, until)
-        .subject_name(x509.Name([]))
-        .issuer_name(authority.certificate.subject)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_key_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_general_name(each) for each in sorted(names)]), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False)
-        .sign(authority.key, hashes.SHA256())
-    )
-    return Pair(certificate, key)
-
-
-def issue_time(certificate: x509.Certificate) -> datetime:
-    """Return when a certificate of ours was made."""
-    return certificate.not_valid_before_utc + BACKDATE
-
-
 def renewal_time(certificate: x509.Certificate, share: float) -> datetime:
     """Return the time at which `share` of the certificate's life is over."""
-    issued = issue_time(certificate)
+    issued = certificate.not_valid_before_utc + BACKDATE
     return issued + share * (certificate.not_valid_after_utc - issued)
-
-
-def is_issued_by(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
-    """Return whether name and signature say that `authority` issued `certificate`."""
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
 
 
 def names_of(certificate: x509.Certificate) -> frozenset[str]:
@@ -107,16 +93,16 @@ def names_of(certificate: x509.Certificate) -> frozenset[str]:
 def merge_bundle(
     wanted: Iterable[x509.Certificate], found: Iterable[x509.Certificate], now: datetime
 ) -> tuple[x509.Certificate, ...]:
-    """Return the CAs to trust: the `wanted`, then those `found` in place, each once and without the expired.
+    """Return the certificates to trust: the `wanted`, then those `found` in place, each once and without the expired.
 
-    A CA leaves the bundle only when it expires: until then some replica may serve a leaf of it.
+    One leaves the bundle only when it expires: until then a replica may serve it, or a certificate that it signed.
     """
     together = dict.fromkeys([*wanted, *found])
     return tuple(each for each in together if each.not_valid_after_utc > now)
 
 
 def read_bundle(text: str) -> tuple[x509.Certificate, ...]:
-    """Return the certificates in base64 of PEM, leaving out what is none."""
+    """Return the certificates in base64 of PEM, ignoring invalid blocks."""
     found = []
     for block in _PEM.findall(decode(text)):
         try:
@@ -149,40 +135,11 @@ def encode(raw: bytes) -> str:
 
 
 def decode(text: str) -> bytes:
-    """Return what base64 stands for, nothing if it is none."""
+    """Return what base64 stands for, b"" if it is invalid."""
     try:
         return base64.b64decode(text)
     except (binascii.Error, ValueError):
         return b""
-
-
-def _builder(
-    key: ec.EllipticCurvePrivateKey, serial: int, issued: datetime, until: datetime
-) -> x509.CertificateBuilder:
-    # X.509 counts in seconds: rounded up, so that a short life is not cut.
-    end = until if until.microsecond == 0 else until.replace(microsecond=0) + timedelta(seconds=1)
-    return (
-        x509.CertificateBuilder()
-        .public_key(key.public_key())
-        .serial_number(serial)
-        .not_valid_before(issued - BACKDATE)
-        .not_valid_after(end)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _general_name(name: str) -> x509.GeneralName:

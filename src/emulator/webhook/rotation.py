@@ -1,8 +1,4 @@
-"""Which certificate to serve: made and renewed in a Secret that the replicas share, or read from a mounted directory.
-
-Goes in: an API server, the settings, the time.
-Comes out: a TLS context to serve, exchanged while the server runs; and why, if so, the API server does not trust it.
-"""
+"""Which certificate to serve: created and renewed in a Secret that the replicas share, or read from a directory."""
 
 from __future__ import annotations
 
@@ -13,19 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography import x509
 
-from emulator.webhook.certificates import certificate_pem, issue_time, key_pem, merge_bundle, write_bundle
-from emulator.webhook.holdings import (
-    LEAF_CERTIFICATE,
-    LEAF_KEY,
-    Holdings,
-    Plan,
-    add_authority,
-    add_leaf,
-    due,
-    read_holdings,
-    write_holdings,
-)
+from emulator.webhook.certificates import certificate_pem, key_pem, merge_bundle, write_bundle
 from emulator.webhook.kubeapi import ApiError, KubeApi, Object
+from emulator.webhook.stored_certificates import Plan, StoredCertificates, advance, read_stored, write_stored
 from emulator.webhook.tls import server_context
 from emulator.webhook.webhook_configuration import CONFIGURATIONS, bundles, certificate_names, problem_of
 
@@ -38,16 +24,17 @@ if TYPE_CHECKING:
     Clock = Callable[[], datetime]
 
 CONFLICTS = 5  # in a row, until one is an error
+TRUST_POLLS = 2  # in which every API server learns a changed caBundle
+CERTIFICATE_FILE, KEY_FILE = "tls.crt", "tls.key"  # as in a Secret of type kubernetes.io/tls
 
 
 @dataclass(frozen=True)
-class Offer:
-    """A chain and its key in PEM, where they are from, and when they may take the place of one that is trusted."""
+class Candidate:
+    """A chain and its key in PEM, and where they are from."""
 
     origin: str
     chain: bytes
     key: bytes
-    serve_from: datetime
 
 
 @dataclass(frozen=True)
@@ -67,108 +54,92 @@ class Served:
 class Source(Protocol):
     """Where certificates come from."""
 
-    def current(self, configuration: Object, now: datetime) -> tuple[Offer | None, Object]:
+    def current(self, configuration: Object, now: datetime) -> tuple[Candidate | None, Object]:
         """Return the newest certificate, if there is one, and the webhook configuration as it is now."""
         ...
 
 
 class Rotation:
-    """The certificate in service. `look` is called again and again; what it sets may be read from another thread."""
+    """The certificate in service. `poll` is called regularly; what it sets may be read from another thread."""
 
     def __init__(self, api: KubeApi, settings: WebhookSettings, source: Source, clock: Clock) -> None:
         self.served: Served | None = None
         self.problem: str | None = "no certificate yet"
         self._api = api
         self._path = f"{CONFIGURATIONS}/{settings.configuration}"
-        self._poll = timedelta(seconds=settings.poll_seconds)
         self._source = source
         self._clock = clock
 
-    def look(self) -> datetime:
-        """Read everything again, exchange the certificate if it is time to, and return when to look next.
+    def poll(self) -> None:
+        """Read everything again, and exchange the certificate if there is a newer one that API servers trust.
 
-        Raises ApiError or OSError if something can't be read and ValueError if it is no certificate; what is served
+        Raises ApiError or OSError if something can't be read and ValueError if it is not a certificate; what is served
         goes on being served.
         """
-        for _ in range(CONFLICTS):
+        for attempt in range(CONFLICTS + 1):
             try:
-                return self._look(self._clock())
+                self._poll(self._clock())
             except ApiError as error:
-                if not error.is_conflict:
+                if not error.is_conflict or attempt == CONFLICTS:
                     raise
-        return self._look(self._clock())
-
-    def _look(self, now: datetime) -> datetime:
-        next_look = now + self._poll
-        offer, configuration = self._source.current(self._api.get(self._path), now)
-        problem = _problem(self.served, configuration, now)
-        if offer and (self.served is None or offer.chain != self.served.pem):
-            if problem is None and now < offer.serve_from:
-                next_look = min(next_look, offer.serve_from)
             else:
-                candidate = _served(offer)
-                remaining = _problem(candidate, configuration, now)
-                if problem is not None or remaining is None:
-                    self.served, problem = candidate, remaining
+                return
+
+    def _poll(self, now: datetime) -> None:
+        candidate, configuration = self._source.current(self._api.get(self._path), now)
+        problem = _problem(self.served, configuration, now)
+        if candidate and (self.served is None or candidate.chain != self.served.pem):
+            newer = _served(candidate)
+            remaining = _problem(newer, configuration, now)
+            if problem is not None or remaining is None:
+                self.served, problem = newer, remaining
         self.problem = problem
-        return next_look
 
 
 class OwnCertificate:
-    """CA and leaf kept in a Secret. Replicas agree through its resourceVersion: who comes second reads again.
+    """A self-signed certificate kept in a Secret, of which each replica serves the same.
 
-    A new CA is stored and published first. A leaf of it is made when each caBundle has held the CA for a while, so that
-    every API server has learnt it, and is served by all replicas from the same moment on. The older CA is trusted until
-    it expires; as renewal comes at two thirds of life, no admission meets a certificate that it does not trust.
+    A new one is stored beside it and published in each caBundle. When it has been there for a while, so that every API
+    server has learnt it, it is served, and the one before stays trusted until it expires. Replicas agree through the
+    Secret's resourceVersion: of two that write, the second one reads again.
     """
 
     def __init__(self, api: KubeApi, settings: WebhookSettings, renewal_share: float) -> None:
         self._api = api
         self._name = settings.secret
         self._path = f"/api/v1/namespaces/{settings.namespace}/secrets/{settings.secret}"
-        self._poll = timedelta(seconds=settings.poll_seconds)
-        self._plan = Plan(
-            frozenset(),
-            timedelta(seconds=settings.ca_validity_seconds),
-            timedelta(seconds=settings.leaf_validity_seconds),
-            renewal_share,
-        )
+        self._trust_period = timedelta(seconds=TRUST_POLLS * settings.poll_seconds)
+        self._plan = Plan(frozenset(), timedelta(seconds=settings.certificate_validity_seconds), renewal_share)
         self._published_since: dict[x509.Certificate, datetime] = {}
 
-    def current(self, configuration: Object, now: datetime) -> tuple[Offer | None, Object]:
-        """Renew what is due in the Secret, publish its CAs, and return its leaf."""
+    def current(self, configuration: Object, now: datetime) -> tuple[Candidate | None, Object]:
+        """Renew in the Secret what is due, publish its certificates, and return the one to serve."""
         found = bundles(configuration)
         everywhere = set.intersection(*map(set, found))
         self._published_since = {each: self._published_since.get(each, now) for each in everywhere}
         nothing_is_trusted = not any(merge_bundle(each, (), now) for each in found)
-        plan = replace(self._plan, names=certificate_names(configuration))
-        holdings = self._stored(plan, now, at_once=nothing_is_trusted)
-        configuration = self._publish(configuration, holdings, now)
-        if holdings.leaf is None:
-            return None, configuration
-        leaf = holdings.leaf
-        serve_from = issue_time(leaf.certificate) + 2 * self._poll
-        offer = Offer(f"Secret {self._name}", certificate_pem(leaf.certificate), key_pem(leaf), serve_from)
-        return offer, configuration
 
-    def _stored(self, plan: Plan, now: datetime, *, at_once: bool) -> Holdings:
-        """Return what the Secret holds, with what is due made and stored; a conflict if another replica was quicker.
+        def is_trusted(certificate: x509.Certificate) -> bool:
+            """Return whether API servers know it by now, or know nothing that it could replace too early."""
+            since = self._published_since.get(certificate, now)
+            return nothing_is_trusted or now - since >= self._trust_period
 
-        `at_once`: no API server trusts anything that could break.
-        """
         secret = self._secret()
         data = secret.get("data") or {}
-        holdings = stored = read_holdings(data)
-        while step := due(holdings, plan, now, is_settled=at_once or self._is_settled(holdings, now)):
-            holdings = add_authority(holdings, plan, now) if step == "authority" else add_leaf(holdings, plan, now)
-        if holdings is not stored:
-            self._api.update(self._path, {**secret, "data": {**data, **write_holdings(holdings)}})
-        return holdings
+        before = read_stored(data)
+        stored = advance(before, replace(self._plan, names=certificate_names(configuration)), now, is_trusted)
+        if stored is not before:
+            self._api.update(self._path, {**secret, "data": write_stored(stored, data)})
+        configuration = self._publish(configuration, stored, now)
+        if stored.served is None:
+            return None, configuration
+        chain, key = certificate_pem(stored.served.certificate), key_pem(stored.served)
+        return Candidate(f"Secret {self._name}", chain, key), configuration
 
     def _secret(self) -> Object:
-        """Return the Secret; one that someone deleted is made anew, and what is served goes on meanwhile.
+        """Return the Secret; one that was deleted is created again, and what is served goes on meanwhile.
 
-        At an uninstallation the webhook configuration is gone before the Secret, so that this is not reached any more.
+        An uninstallation deletes the webhook configuration before the Secret, and so does not come here.
         """
         try:
             return self._api.get(self._path)
@@ -178,15 +149,11 @@ class OwnCertificate:
         named = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self._name}, "type": "Opaque"}
         return self._api.apply(self._path, named)
 
-    def _is_settled(self, holdings: Holdings, now: datetime) -> bool:
-        since = self._published_since.get(holdings.authority.certificate) if holdings.authority else None
-        return since is not None and now - since >= self._poll
-
-    def _publish(self, configuration: Object, holdings: Holdings, now: datetime) -> Object:
-        """Return the configuration with the CAs in each caBundle; others that are there stay until they expire."""
+    def _publish(self, configuration: Object, stored: StoredCertificates, now: datetime) -> Object:
+        """Return the configuration with the certificates in each caBundle; others there stay until they expire."""
         operations: list[Object] = []
         for index, found in enumerate(bundles(configuration)):
-            merged = merge_bundle(holdings.bundle, found, now)
+            merged = merge_bundle(stored.bundle, found, now)
             if set(merged) != set(found):
                 path = f"/webhooks/{index}/clientConfig/caBundle"
                 operations.append({"op": "add", "path": path, "value": write_bundle(merged)})
@@ -203,19 +170,19 @@ class MountedCertificate:
     def __init__(self, settings: WebhookSettings) -> None:
         self._directory = settings.certificate_directory
 
-    def current(self, configuration: Object, now: datetime) -> tuple[Offer | None, Object]:
+    def current(self, configuration: Object, now: datetime) -> tuple[Candidate | None, Object]:  # noqa: ARG002 - as Source
         """Return the files' content; the caBundle is the concern of whoever writes them."""
-        chain = (self._directory / LEAF_CERTIFICATE).read_bytes()
-        key = (self._directory / LEAF_KEY).read_bytes()
-        return Offer(str(self._directory), chain, key, serve_from=now), configuration
+        chain = (self._directory / CERTIFICATE_FILE).read_bytes()
+        key = (self._directory / KEY_FILE).read_bytes()
+        return Candidate(str(self._directory), chain, key), configuration
 
 
-def _served(offer: Offer) -> Served:
+def _served(candidate: Candidate) -> Served:
     try:
-        chain = tuple(x509.load_pem_x509_certificates(offer.chain))
-        return Served(server_context(offer.chain, offer.key), offer.chain, chain)
+        chain = tuple(x509.load_pem_x509_certificates(candidate.chain))
+        return Served(server_context(candidate.chain, candidate.key), candidate.chain, chain)
     except ValueError as error:
-        raise ValueError(f"{offer.origin} holds no certificate with its key: {error}") from None
+        raise ValueError(f"{candidate.origin} must hold a certificate and its key: {error}") from None
 
 
 def _problem(served: Served | None, configuration: Object, now: datetime) -> str | None:

@@ -21,9 +21,8 @@ DRAIN_DEFAULT_SECONDS = 10
 POLL_SECONDS = (0.1, 3600.0)
 POLL_DEFAULT_SECONDS = 5.0
 VALIDITY_SECONDS = (2, 10 * 365 * 86400)
-CA_VALIDITY_DEFAULT_SECONDS = 365 * 86400
-LEAF_VALIDITY_DEFAULT_SECONDS = 30 * 86400
-# A renewed leaf is in service 5 looks after it is due, at most; the last 3/10 of its life must hold them.
+VALIDITY_DEFAULT_SECONDS = 30 * 86400
+# All serve a renewed certificate 5 polls after it is due, at most; the last 3/10 of its life must hold them.
 POLLS_IN_A_LIFE = 20
 
 
@@ -41,8 +40,7 @@ class WebhookSettings:
     namespace: str
     secret: str
     poll_seconds: float
-    ca_validity_seconds: int
-    leaf_validity_seconds: int
+    certificate_validity_seconds: int
     api_host: str
     api_port: int
     service_account: Path
@@ -72,11 +70,8 @@ def webhook_settings(environ: Mapping[str, str]) -> WebhookSettings:
         if makes_its_own
         else text(environ, names.ENV_CERTIFICATE_SECRET),
         poll_seconds=_seconds(environ, names.ENV_CERTIFICATE_POLL_SECONDS, POLL_DEFAULT_SECONDS, POLL_SECONDS),
-        ca_validity_seconds=integer(
-            environ, names.ENV_CA_VALIDITY_SECONDS, CA_VALIDITY_DEFAULT_SECONDS, VALIDITY_SECONDS
-        ),
-        leaf_validity_seconds=integer(
-            environ, names.ENV_LEAF_VALIDITY_SECONDS, LEAF_VALIDITY_DEFAULT_SECONDS, VALIDITY_SECONDS
+        certificate_validity_seconds=integer(
+            environ, names.ENV_CERTIFICATE_VALIDITY_SECONDS, VALIDITY_DEFAULT_SECONDS, VALIDITY_SECONDS
         ),
         api_host=required(environ, names.ENV_API_HOST, "run in a pod, or set it to the API server's host"),
         api_port=integer(environ, names.ENV_API_PORT, 443, PORTS),
@@ -92,17 +87,11 @@ def _check(settings: WebhookSettings) -> None:
     if settings.port == settings.health_port:
         raise wrong(names.ENV_HEALTH_PORT, str(settings.port), f"must differ from {names.ENV_WEBHOOK_PORT}")
     shortest = POLLS_IN_A_LIFE * settings.poll_seconds
-    if settings.leaf_validity_seconds < shortest:
+    if settings.certificate_validity_seconds < shortest:
         raise wrong(
-            names.ENV_LEAF_VALIDITY_SECONDS,
-            str(settings.leaf_validity_seconds),
+            names.ENV_CERTIFICATE_VALIDITY_SECONDS,
+            str(settings.certificate_validity_seconds),
             f"must be at least {shortest:g}, {POLLS_IN_A_LIFE} times {names.ENV_CERTIFICATE_POLL_SECONDS}",
-        )
-    if settings.ca_validity_seconds < settings.leaf_validity_seconds:
-        raise wrong(
-            names.ENV_CA_VALIDITY_SECONDS,
-            str(settings.ca_validity_seconds),
-            f"must be at least {names.ENV_LEAF_VALIDITY_SECONDS}={settings.leaf_validity_seconds}",
         )
 
 

@@ -1,8 +1,4 @@
-"""TLS of the webhook: a server's context from PEM, and whether a caBundle would trust it.
-
-Goes in: certificate chain and key in PEM; a caBundle and the name that the API server calls.
-Comes out: an SSLContext; or the reason, one line, why a client that knows just that caBundle would hang up.
-"""
+"""TLS of the webhook: a server's context from PEM, and whether an API server would accept it."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of OpenSS
 
 
 def server_context(chain: bytes, key: bytes) -> ssl.SSLContext:
-    """Return a context that serves `chain`; raises ValueError if that and `key` are no certificate and its key.
+    """Return a context that serves `chain`; raises ValueError if that and `key` are not a certificate and its key.
 
     `ssl` loads from files only. These are in memory, so that no key is on a disk and the root may be read-only.
     """
@@ -38,7 +34,7 @@ def server_context(chain: bytes, key: bytes) -> ssl.SSLContext:
     return context
 
 
-def distrust(server: ssl.SSLContext, bundle: str, name: str) -> str | None:
+def verification_error(server: ssl.SSLContext, bundle: str, name: str) -> str | None:
     """Return why a client that trusts just `bundle` (PEM) and calls `name` would refuse `server`, None if it would not.
 
     The two shake hands in memory, so chain, name and key are judged as they will be on the wire; dates are left to the

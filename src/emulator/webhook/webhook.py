@@ -108,29 +108,26 @@ class Webhook:
         """Follow the cluster, the parameters and the certificate; open the HTTPS listener with the first one."""
         while True:
             try:
-                next_look = await asyncio.to_thread(self._look)
+                await asyncio.to_thread(self._poll)
                 self._note_trouble(None)
-                seconds = (next_look - datetime.now(UTC)).total_seconds()
             except Exception as error:  # noqa: BLE001 - whatever fails now is tried again, what is served goes on
                 self._note_trouble(str(error) if isinstance(error, NAMED_TROUBLES) else repr(error))
-                seconds = self._settings.poll_seconds
             self._note_certificate()
             if self._rotation.served and not self._listener.is_open:
                 await self._listener.open(self._settings.port, self._context)
-            await asyncio.sleep(max(seconds, 0))
+            await asyncio.sleep(self._settings.poll_seconds)
 
-    def _look(self) -> datetime:
-        """Look at everything once; runs in a thread, as it waits for the API server."""
+    def _poll(self) -> None:
+        """Read everything once; runs in a thread, as it waits for the API server."""
         if time.monotonic() >= self._version_known_until:
             self._reviews.has_native_sidecars = has_native_sidecars(self._api.get("/version"))
             self._version_known_until = time.monotonic() + VERSION_SECONDS
-        next_look = self._rotation.look()
+        self._rotation.poll()
         parameters = read_parameters(self._settings.parameters)
         if parameters != self._reviews.parameters:
             self._reviews.parameters = parameters
             log.write("info", "parameters-changed", {})
             _warn(parameters)
-        return next_look
 
     def _context(self) -> ssl.SSLContext:
         """Return the context for the next handshake: that of the certificate in service."""

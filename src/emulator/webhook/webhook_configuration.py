@@ -1,8 +1,4 @@
-"""The MutatingWebhookConfiguration, seen from the webhook that it calls.
-
-Goes in: the object as decoded JSON.
-Comes out: under which names the API server calls, what it trusts, and whether it trusts what is served.
-"""
+"""The MutatingWebhookConfiguration, as decoded JSON: the names that API servers call, and what they trust."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from emulator.webhook.certificates import certificate_pem, read_bundle
-from emulator.webhook.tls import distrust
+from emulator.webhook.tls import verification_error
 
 if TYPE_CHECKING:
     import ssl
@@ -62,7 +58,7 @@ def problem_of(
     for client, bundle in zip(clients(configuration), bundles(configuration), strict=True):
         pem = b"".join(certificate_pem(each) for each in bundle if _is_valid(each, now)).decode()
         name = called_name(client)
-        if reason := distrust(served, pem, name):
+        if reason := verification_error(served, pem, name):
             title = configuration["metadata"]["name"]
             return f"the caBundle of {title} does not trust the certificate for {name}: {reason}"
     return None

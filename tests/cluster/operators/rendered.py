@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LIFE_SECONDS = 20
 SHORT = [
     {"name": f"IMDS_EMULATOR_{name}_SECONDS", "value": str(value)}
-    for name, value in {"CA_VALIDITY": LIFE_SECONDS, "LEAF_VALIDITY": LIFE_SECONDS, "CERTIFICATE_POLL": 1}.items()
+    for name, value in {"CERTIFICATE_VALIDITY": LIFE_SECONDS, "CERTIFICATE_POLL": 1}.items()
 ]
 
 

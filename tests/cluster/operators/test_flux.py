@@ -34,7 +34,7 @@ UNCHANGED = {"unchanged", "skipped"}
 def test_flux(  # noqa: PLR0913, PLR0917 - fixtures
     kube: Kube, release: Release, namespace: str, figures: Figures, tmp_path: Path, form: str
 ) -> None:
-    """Flux applies the add-on, then a labelled app, and finds nothing to set right while the authority rotates."""
+    """Flux applies the add-on, then a labelled app, and finds nothing to set right while the certificate rotates."""
     folder = tmp_path / form
     folder.mkdir()
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": release.namespace}})
@@ -45,11 +45,11 @@ def test_flux(  # noqa: PLR0913, PLR0917 - fixtures
         pods = wait_for("the app's pod", lambda: kube.pods(namespace), 120)
         before = spec(kube.create(gated("default", labelled=True), dry_run=True))
         secret = path("v1", "Secret", release.namespace, f"{release.name}-certificate")
-        authorities: set[str] = set()
+        certificates: set[str] = set()
 
         def rotated() -> bool:
-            authorities.add(kube.request("GET", secret)["data"]["ca.key"])
-            return len(authorities) > ROTATIONS
+            certificates.add(kube.request("GET", secret)["data"]["served.key"])
+            return len(certificates) > ROTATIONS
 
         wait_for("rotations", rotated, 3 * ROTATIONS * LIFE_SECONDS)
         _, *since = controller.changes("add-on")
@@ -70,7 +70,7 @@ def test_flux(  # noqa: PLR0913, PLR0917 - fixtures
     # What changes between Flux's look and its dry run, the registration at a rotation, is applied once more.
     changed = [{what for what, done in each.items() if done not in UNCHANGED} for each in since]
     drifted = [what for one, next_one in pairwise(changed) for what in one & next_one]
-    figures.add("rotations of the authority", len(authorities) - 1, bound=f"{ROTATIONS}")
+    figures.add("rotations of the certificate", len(certificates) - 1, bound=f"{ROTATIONS}")
     figures.add("reconciliations after the first", len(since), bound=f"{RECONCILIATIONS}")
     figures.add("objects applied once more, since they changed just then", sum(map(len, changed)))
     figures.add("objects that had to be set right again and again", len(drifted), bound="0")

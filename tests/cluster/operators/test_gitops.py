@@ -38,17 +38,17 @@ def applied(request: pytest.FixtureRequest, kube: Kube, release: Release, tmp_pa
 def test_stays_in_sync(kube: Kube, release: Release, applied: str, figures: Figures) -> None:
     """Applied as by Argo CD or Flux, rotations of the certificate show no diff, and no pod changes.
 
-    Rendered, applied server-side, the authority rotated, applied again: `kubectl diff` is empty each time, and the dry
-    run of a labelled pod stays the same. So for the chart and for the kustomize base.
+    Rendered, applied server-side, the certificate rotated, applied again: `kubectl diff` is empty each time, and the
+    dry run of a labelled pod stays the same. So for the chart and for the kustomize base.
     """
     wait_for("a labelled pod is injected", release.works, 120)
     before = spec(kube.create(gated("default", labelled=True), dry_run=True))
     secret = path("v1", "Secret", release.namespace, f"{release.name}-certificate")
-    authorities: set[str] = set()
+    certificates: set[str] = set()
 
     def rotated() -> bool:
-        authorities.add(kube.request("GET", secret)["data"]["ca.key"])
-        return len(authorities) > ROTATIONS
+        certificates.add(kube.request("GET", secret)["data"]["served.key"])
+        return len(certificates) > ROTATIONS
 
     wait_for("rotations", rotated, 3 * ROTATIONS * LIFE_SECONDS)
     differences = [_diff(kube, applied)]
@@ -56,7 +56,7 @@ def test_stays_in_sync(kube: Kube, release: Release, applied: str, figures: Figu
     differences.append(_diff(kube, applied))
     after = spec(kube.create(gated("default", labelled=True), dry_run=True))
 
-    figures.add("rotations of the authority", len(authorities) - 1, bound=f"{ROTATIONS}")
+    figures.add("rotations of the certificate", len(certificates) - 1, bound=f"{ROTATIONS}")
     figures.add("lines of `kubectl diff`", sum(map(len, differences)), bound="0")
     figures.add("fields of a labelled pod that differ", sum(before[key] != after[key] for key in before), bound="0")
     assert ["", ""] == differences

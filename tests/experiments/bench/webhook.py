@@ -16,13 +16,12 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, astuple, dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator.build.progress import say
-from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
 from tests.experiments.bench import programs
+from tests.support import certificates
 from tests.support.webhook.fake_api import FakeApi
 from tests.support.webhook.running import admit, connect, environment, free_ports, pod, review, running, wait_for
 
@@ -101,17 +100,15 @@ def webhook(directory: Path) -> Iterator[tuple[int, int]]:
 def floor(program: Path, directory: Path) -> Iterator[tuple[int, int]]:
     """Run the Go server, which answers with the same patch; yield process and port."""
     (port,) = free_ports(1)
-    authority = make_authority(datetime.now(UTC), timedelta(days=1))
-    leaf = make_leaf(authority, frozenset({NAME}), datetime.now(UTC), timedelta(days=1))
+    authority = certificates.authority()
+    authority.sign([NAME]).write(directory)
     chain, key = directory / "tls.crt", directory / "tls.key"
-    chain.write_bytes(certificate_pem(leaf.certificate))
-    key.write_bytes(key_pem(leaf))
     with (directory / "floor.log").open("wb") as log:
         command = [str(each) for each in (program, "serve", f"127.0.0.1:{port}", chain, key, directory / "patch.json")]
         process = subprocess.Popen(command, stderr=log)
     try:
-        wait_for("the floor listens", lambda: _is_there(port, certificate_pem(authority.certificate).decode()))
-        with connect(port, certificate_pem(authority.certificate).decode(), NAME) as connection:
+        wait_for("the floor listens", lambda: _is_there(port, authority.pem))
+        with connect(port, authority.pem, NAME) as connection:
             ours = (directory / "patch.json").read_bytes()
             theirs = base64.b64decode(admit(connection, heavy_pod())["patch"])
             assert json.loads(theirs) == json.loads(ours), "the floor does not give the same answer"

@@ -10,13 +10,14 @@ from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from emulator.webhook.certificates import certificate_pem, make_authority, make_leaf, write_bundle
-from emulator.webhook.holdings import Holdings, read_holdings, write_holdings
+from emulator.webhook.certificates import certificate_pem, make_certificate, write_bundle
+from emulator.webhook.stored_certificates import StoredCertificates, read_stored, write_stored
 from emulator.webhook.webhook_configuration import bundles
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from emulator.webhook.certificates import Pair
     from tests.support.kubernetes.kube import Object
 
 DAY = timedelta(days=1)
@@ -33,14 +34,16 @@ def mismatched(data: dict[str, str]) -> dict[str, str]:
 
 
 def expired(_: dict[str, str]) -> dict[str, str]:
-    """Return a CA and a leaf of the day before yesterday."""
+    """Return a certificate of the day before yesterday."""
     return _made(datetime.now(UTC) - 2 * DAY)
 
 
 def _made(at: datetime) -> dict[str, str]:
-    authority = make_authority(at, DAY)
-    leaf = make_leaf(authority, frozenset({"injector.somewhere.svc"}), at, DAY)
-    return write_holdings(Holdings(authority, (authority.certificate,), leaf))
+    return write_stored(StoredCertificates(_pair(at)), {})
+
+
+def _pair(at: datetime) -> Pair:
+    return make_certificate(frozenset({"injector.somewhere.svc"}), at, DAY)
 
 
 SECRETS: dict[str, Callable[[dict[str, str]], dict[str, str]] | None] = {
@@ -55,16 +58,16 @@ SECRETS: dict[str, Callable[[dict[str, str]], dict[str, str]] | None] = {
 BUNDLES: dict[str, Callable[[], str]] = {
     "empty": lambda: "",
     "garbage": lambda: b64encode(b"garbage").decode(),
-    "cut": lambda: b64encode(certificate_pem(make_authority(datetime.now(UTC), DAY).certificate)[:-60]).decode(),
-    "another": lambda: write_bundle([make_authority(datetime.now(UTC), DAY).certificate]),
+    "cut": lambda: b64encode(certificate_pem(_pair(datetime.now(UTC)).certificate)[:-60]).decode(),
+    "another": lambda: write_bundle([_pair(datetime.now(UTC)).certificate]),
 }
 """What is there in place of the caBundle."""
 
 
 def is_well(data: dict[str, str], broken: dict[str, str], configuration: Object) -> bool:
-    """Tell whether a Secret holds another pair than before, which is valid, and whose CA the API server trusts."""
-    holdings = read_holdings(data)
-    if holdings.authority is None or holdings.leaf is None or data == broken:
+    """Tell whether a Secret holds another pair than before, which is valid, and which the API server trusts."""
+    served = read_stored(data).served
+    if served is None or data == broken:
         return False
-    is_valid = holdings.leaf.certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(minutes=1)
-    return is_valid and all(holdings.authority.certificate in each for each in bundles(configuration))
+    is_valid = served.certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(minutes=1)
+    return is_valid and all(served.certificate in each for each in bundles(configuration))

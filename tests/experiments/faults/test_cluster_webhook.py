@@ -33,7 +33,7 @@ CALM_SECONDS = 5.0
 DELETIONS, KILLS = 3, 5
 REPLICA_SET = 10
 HEALED_SECONDS = 60.0
-# The webhook looks every 5 s. A new CA is published at the first look, and has a leaf when all have learnt it.
+# The webhook polls every 5 s. It publishes a new certificate at the first poll, and serves it when all have learnt it.
 SECRET_SECONDS = 30.0
 BUNDLE_SECONDS = 15.0
 # After SIGKILL the Service leads to the dead replica until the kubelet has seen it.

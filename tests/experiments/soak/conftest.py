@@ -19,7 +19,7 @@ from tests.support.kubernetes.pods import CLIENT_CONFIG, Team, roles
 from tests.support.kubernetes.release import Release
 
 _NAME = "soak"
-_LEAF_SECONDS, _AUTHORITY_SECONDS = 120, 600  # the least with the default time between two looks is 100
+_CERTIFICATE_SECONDS = 120  # the least with the default time between two polls is 100
 _TOKEN_SECONDS = 600  # the least that Kubernetes takes
 
 _VALUES = {
@@ -27,8 +27,7 @@ _VALUES = {
     "sts": {"caBundleConfigMap": CLIENT_CONFIG},
     "token": {"expirationSeconds": _TOKEN_SECONDS},
     "extraEnv": [
-        {"name": names.ENV_LEAF_VALIDITY_SECONDS, "value": str(_LEAF_SECONDS)},
-        {"name": names.ENV_CA_VALIDITY_SECONDS, "value": str(_AUTHORITY_SECONDS)},
+        {"name": names.ENV_CERTIFICATE_VALIDITY_SECONDS, "value": str(_CERTIFICATE_SECONDS)},
     ],
 }
 

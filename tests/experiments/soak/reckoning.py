@@ -9,7 +9,7 @@ from statistics import mean
 import yaml
 
 from emulator.sidecar.credentials import REFRESH_AT
-from emulator.webhook.settings import CA_VALIDITY_DEFAULT_SECONDS, LEAF_VALIDITY_DEFAULT_SECONDS
+from emulator.webhook.settings import VALIDITY_DEFAULT_SECONDS
 from emulator.webhook.webhook import RENEWAL_SHARE
 
 _CHART = Path(__file__).parents[3] / "charts" / "imds-emulator"
@@ -26,11 +26,8 @@ TOKEN_SECONDS = _DEFAULTS["token"]["expirationSeconds"] * _KUBELET_SHARE
 Source: Kubernetes docs, "Configure Service Accounts for Pods", "Launch a Pod using service account token projection".
 """
 
-LEAF_SECONDS = LEAF_VALIDITY_DEFAULT_SECONDS * mean(RENEWAL_SHARE)
+CERTIFICATE_SECONDS = VALIDITY_DEFAULT_SECONDS * mean(RENEWAL_SHARE)
 """Between two certificates of the webhook."""
-
-AUTHORITY_SECONDS = CA_VALIDITY_DEFAULT_SECONDS * mean(RENEWAL_SHARE)
-"""Between two authorities that sign them."""
 
 
 def days(renewals: int, seconds_between: float) -> float:

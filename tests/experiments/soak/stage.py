@@ -32,8 +32,7 @@ class Stage:
     samples: dict[str, list[tuple[float, Sample]]] = field(default_factory=lambda: defaultdict(list))
     tokens: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     refused: list[str] = field(default_factory=list)
-    leaves: set[str] = field(default_factory=set)
-    authorities: set[str] = field(default_factory=set)
+    certificates: set[str] = field(default_factory=set)
 
     def connect(self) -> Team:
         """Return the namespace over a connection of its own, for a thread."""
@@ -90,8 +89,7 @@ class Stage:
                 self.refused.append(f"{call['at']} {call['sessionName']}: {call['code']}")
 
     def read_certificates(self, team: Team) -> None:
-        """Note the webhook's certificate and the authority that signs it."""
+        """Note the webhook's certificate."""
         for secret in team.kube.request("GET", path("v1", "Secret", self.chart.namespace))["items"]:
-            if "ca.key" in (secret.get("data") or {}):
-                self.leaves.add(secret["data"]["tls.crt"])
-                self.authorities.add(secret["data"]["ca.key"])
+            if certificate := (secret.get("data") or {}).get("served.crt"):
+                self.certificates.add(certificate)

@@ -82,7 +82,7 @@ def _wait(stage: Stage, threads: dict[str, Repeated]) -> None:
         total = {key: sum(counts[key] for counts in counted) for key in ("calls", "failed", "slow", "keys")}
         slowest = max(counts["slowest"] for counts in counted)
         done = ", ".join(f"{name} {thread.done}/{len(thread.failures)}" for name, thread in threads.items())
-        rotated = f"certificates {len(stage.leaves)}, authorities {len(stage.authorities)}"
+        rotated = f"certificates {len(stage.certificates)}"
         say(f"minute {minute}: {total}, slowest {slowest} s; done/failed: {done}; {rotated}")
 
 
@@ -131,18 +131,11 @@ def _sum(counted: dict[str, dict[str, int]], key: str) -> int:
 
 
 def _judge_admission(stage: Stage, verdict: Verdict, reviews: Repeated, briefs: Repeated) -> None:
-    leaves, authorities = len(stage.leaves) - 1, len(stage.authorities) - 1
-    verdict.tell("certificates of the webhook that followed another", leaves)
+    certificates = len(stage.certificates) - 1
+    verdict.tell("certificates of the webhook that followed another", certificates)
     verdict.least(
         "the time in which the defaults bring as many certificates",
-        reckoning.days(leaves, reckoning.LEAF_SECONDS),
-        "days",
-        DAYS,
-    )
-    verdict.tell("authorities that followed another", authorities)
-    verdict.least(
-        "the time in which the defaults bring as many authorities",
-        reckoning.days(authorities, reckoning.AUTHORITY_SECONDS),
+        reckoning.days(certificates, reckoning.CERTIFICATE_SECONDS),
         "days",
         DAYS,
     )

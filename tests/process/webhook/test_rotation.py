@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf, write_bundle
+from emulator.webhook.certificates import write_bundle
+from tests.support import certificates
 from tests.support.webhook.fake_api import CONFIGURATION, SECRET, configuration
 from tests.support.webhook.running import (
     admit,
@@ -26,7 +27,7 @@ from tests.support.webhook.traffic import Traffic
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from emulator.webhook.certificates import Pair
+    from tests.support.certificates import Authority
     from tests.support.webhook.fake_api import FakeApi
 
 NAME = "injector.ns.svc"
@@ -35,12 +36,11 @@ LIFE_SECONDS = 12
 ROTATIONS = 3  # ten, on a cluster, are in tests/cluster/operators
 
 
-def test_rotations_of_the_authority(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """C61: with two replicas and a CA of 12 seconds no admission fails, even if the API server lags behind."""
+def test_rotations(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
+    """C61: with two replicas and certificates of 12 seconds no admission fails, even if the API server lags behind."""
     short = {
         "IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS": str(POLL_SECONDS),
-        "IMDS_EMULATOR_CA_VALIDITY_SECONDS": str(LIFE_SECONDS),
-        "IMDS_EMULATOR_LEAF_VALIDITY_SECONDS": str(LIFE_SECONDS),
+        "IMDS_EMULATOR_CERTIFICATE_VALIDITY_SECONDS": str(LIFE_SECONDS),
     }
     port, health_port = free_ports(2)
     other = {"IMDS_EMULATOR_WEBHOOK_PORT": str(port), "IMDS_EMULATOR_HEALTH_PORT": str(health_port)}
@@ -49,27 +49,22 @@ def test_rotations_of_the_authority(api: FakeApi, environ: dict[str, str], tmp_p
         running({**environ, **short, **other}, tmp_path / "log-2") as second,
         Traffic(lambda: [first.port, second.port], lambda: api.trusted(POLL_SECONDS / 2)[0], clients=2) as traffic,
     ):
-        authorities = {ca_key(api)}
+        keys: set[str] = set()
         deadline = time.monotonic() + 180
-        while len(authorities) <= ROTATIONS and time.monotonic() < deadline:
-            authorities.add(ca_key(api))
+        while len(keys) <= ROTATIONS and time.monotonic() < deadline:
+            keys.add(api.get(SECRET)["data"]["served.key"])
             assert [(200, "ok\n")] * 2 == [each.health("/readyz") for each in (first, second)]
             time.sleep(0.05)
 
-    assert ROTATIONS < len(authorities)
+    assert ROTATIONS < len(keys)
     assert [] == traffic.failures
     assert traffic.answered > 20 * ROTATIONS
     assert "Traceback" not in first.log + second.log
-    print(f"rotations {len(authorities) - 1}, admissions {traffic.answered}, lost {len(traffic.failures)}")
-
-
-def ca_key(api: FakeApi) -> str:
-    """Return the key of the CA in the Secret."""
-    return str(api.get(SECRET)["data"]["ca.key"])
+    print(f"rotations {len(keys) - 1}, admissions {traffic.answered}, lost {len(traffic.failures)}")
 
 
 def test_replicas_started_together_agree(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """C61: two replicas that start at the same moment serve from one CA, that of the Secret."""
+    """C61: two replicas that start at the same moment serve one certificate, that of the Secret."""
     port, health_port = free_ports(2)
     other = {"IMDS_EMULATOR_WEBHOOK_PORT": str(port), "IMDS_EMULATOR_HEALTH_PORT": str(health_port)}
     with (
@@ -77,7 +72,7 @@ def test_replicas_started_together_agree(api: FakeApi, environ: dict[str, str], 
         running({**environ, **other}, tmp_path / "log-2", until_ready=False) as second,
     ):
         wait_for("both are ready", lambda: first.is_ready() and second.is_ready())
-        stored = base64.b64decode(api.get(SECRET)["data"]["ca.crt"]).decode()
+        stored = base64.b64decode(api.get(SECRET)["data"]["served.crt"]).decode()
         for each in (first, second):
             with connect(each.port, stored, NAME) as connection:
                 assert admit(connection, pod())["allowed"]
@@ -86,15 +81,7 @@ def test_replicas_started_together_agree(api: FakeApi, environ: dict[str, str], 
     assert [stored] == api.trusted()
 
 
-def mount(directory: Path, authority: Pair, made: datetime | None = None) -> None:
-    """Write a pair, made at this moment or another, as a Secret is mounted."""
-    leaf = make_leaf(authority, frozenset({NAME}), made or datetime.now(UTC), timedelta(hours=1))
-    directory.mkdir(exist_ok=True)
-    (directory / "tls.crt").write_bytes(certificate_pem(leaf.certificate))
-    (directory / "tls.key").write_bytes(key_pem(leaf))
-
-
-def trust(api: FakeApi, *authorities: Pair) -> None:
+def trust(api: FakeApi, *authorities: Authority) -> None:
     """Write caBundle, as cert-manager or a person does."""
     changed = configuration()
     changed["webhooks"][0]["clientConfig"]["caBundle"] = write_bundle(each.certificate for each in authorities)
@@ -108,10 +95,9 @@ def test_mounted_pair_is_reloaded(api: FakeApi, tmp_path: Path, mode: str) -> No
     That is noted, though the two pairs end at the same second.
     """
     directory = tmp_path / "certificate"
-    made = datetime.now(UTC)
-    old, new = (make_authority(made, timedelta(days=1)) for _ in range(2))
-    old_pem, new_pem = (certificate_pem(each.certificate).decode() for each in (old, new))
-    mount(directory, old, made)
+    at = datetime.now(UTC)
+    old, new = (certificates.authority() for _ in range(2))
+    old.sign([NAME], at=at).write(directory)
     trust(api, old)
     environ = environment(
         tmp_path,
@@ -121,13 +107,13 @@ def test_mounted_pair_is_reloaded(api: FakeApi, tmp_path: Path, mode: str) -> No
         IMDS_EMULATOR_CERTIFICATE_DIRECTORY=str(directory),
     )
     with running(environ, tmp_path / "log") as webhook:
-        connect(webhook.port, old_pem, NAME).close()
-        mount(directory, new, made)
+        connect(webhook.port, old.pem, NAME).close()
+        new.sign([NAME], at=at).write(directory)
         looks = len(api.asked)
         wait_for("two looks", lambda: len(api.asked) >= looks + 2)
-        connect(webhook.port, old_pem, NAME).close()
+        connect(webhook.port, old.pem, NAME).close()
         trust(api, old, new)
-        wait_for("the new pair is served", lambda: is_trusted(webhook.port, new_pem))
+        wait_for("the new pair is served", lambda: is_trusted(webhook.port, new.pem))
         assert webhook.is_ready()
         wait_for("it is noted", lambda: webhook.log.count("event=certificate-served") == 2)
         assert "imds_emulator_webhook_certificate_reloads_total 2\n" in webhook.health("/metrics")[1]
@@ -145,10 +131,10 @@ def is_trusted(port: int, bundle: str) -> bool:
 
 
 def test_not_ready_while_the_api_server_does_not_trust_it(api: FakeApi, tmp_path: Path) -> None:
-    """Readiness is true: with a caBundle of another CA the webhook says why it is not ready, and heals by itself."""
+    """With a caBundle of another authority the webhook says why it is not ready, and heals by itself."""
     directory = tmp_path / "certificate"
-    ours, other = (make_authority(datetime.now(UTC), timedelta(days=1)) for _ in range(2))
-    mount(directory, ours)
+    ours, other = (certificates.authority() for _ in range(2))
+    ours.sign([NAME]).write(directory)
     trust(api, other)
     environ = environment(
         tmp_path,
@@ -162,7 +148,7 @@ def test_not_ready_while_the_api_server_does_not_trust_it(api: FakeApi, tmp_path
         "unable to get local issuer certificate\n"
     )
     with running(environ, tmp_path / "log", until_ready=False) as webhook:
-        wait_for("it listens", lambda: is_trusted(webhook.port, certificate_pem(ours.certificate).decode()))
+        wait_for("it listens", lambda: is_trusted(webhook.port, ours.pem))
         assert (503, expected) == webhook.health("/readyz")
         assert 200 == webhook.health("/livez")[0]
         trust(api, ours)
@@ -182,10 +168,10 @@ def test_start_without_api_server(api: FakeApi, environ: dict[str, str], tmp_pat
 
 
 def test_missing_secret(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """Without its Secret the webhook makes it."""
+    """Without its Secret the webhook creates it."""
     api.remove(SECRET)
     with running(environ, tmp_path / "log"):
-        assert {"ca.crt", "ca.key", "tls.crt", "tls.key"} == api.get(SECRET)["data"].keys()
+        assert {"served.crt", "served.key"} == api.get(SECRET)["data"].keys()
 
 
 def test_parameters_are_reread(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:

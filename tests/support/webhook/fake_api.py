@@ -12,12 +12,11 @@ import copy
 import json
 import threading
 import time
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self
 
-from emulator.webhook.certificates import certificate_pem, key_pem, make_authority, make_leaf
 from emulator.webhook.tls import server_context
+from tests.support import certificates
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,9 +114,9 @@ class FakeApi(Store):
 
     def __init__(self, *urls: str) -> None:
         super().__init__(*urls)
-        self._authority = make_authority(datetime.now(UTC), timedelta(days=1))
-        leaf = make_leaf(self._authority, frozenset({"127.0.0.1"}), datetime.now(UTC), timedelta(days=1))
-        context = server_context(certificate_pem(leaf.certificate), key_pem(leaf))
+        self._authority = certificates.authority()
+        server = self._authority.sign(["127.0.0.1"])
+        context = server_context(server.pem.encode(), server.key_pem.encode())
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
@@ -135,7 +134,7 @@ class FakeApi(Store):
         """Write token and CA as the kubelet mounts them."""
         directory.mkdir(exist_ok=True)
         (directory / "token").write_text(TOKEN)
-        (directory / "ca.crt").write_bytes(certificate_pem(self._authority.certificate))
+        (directory / "ca.crt").write_text(self._authority.pem)
         return directory
 
 
