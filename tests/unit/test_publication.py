@@ -11,6 +11,7 @@ import yaml
 
 from emulator.build.render import __main__ as render
 from tests.support.monitoring.dashboard import alert_names
+from tests.support.tools.table import TOOLS
 
 if TYPE_CHECKING:
     import pytest
@@ -72,6 +73,15 @@ def test_runbooks() -> None:
     sections = re.findall(r"^## (\w+)$", (DOCS / "runbooks.md").read_text(), re.MULTILINE)
 
     assert sorted(alert_names()) == sorted(sections)
+
+
+def test_support_table() -> None:
+    """The versions that the support page says the tests run with are those of the tests' programs."""
+    page = (DOCS / "platforms.md").read_text()
+    named = ("kubernetes", "containerd", "helm", "kustomize", "cert-manager", "flux-kustomize-controller")
+    versions = {tool.version for tool in TOOLS.values() if tool.name in named or "kube-apiserver-" in tool.name}
+
+    assert versions == set(re.findall(r"\bv\d+\.\d+\.\d+\b", page))
 
 
 def test_every_picture_is_shown() -> None:
