@@ -66,6 +66,17 @@ def test_ends_with_app(monkeypatch: pytest.MonkeyPatch, looks: list[int | None],
     assert expected_seconds == pytest.approx(processes.seconds, abs=0.21)
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [("", []), ("0", []), ("7", ["fork"])])
+def test_stays_only_for_a_job(monkeypatch: pytest.MonkeyPatch, seconds: str, expected: list[str]) -> None:
+    """A pod that is not to end with its app has nothing left behind that could end its sidecar."""
+    forks: list[str] = []
+    monkeypatch.setattr(hold, "environment", lambda: {names.ENV_END_WITH_APP_SECONDS: seconds} if seconds else {})
+    monkeypatch.setattr(hold, "hold", lambda _: None)
+    monkeypatch.setattr("posix.fork", lambda: forks.append("fork") or 4711)
+
+    assert (0, expected) == (hold.main([]), forks)
+
+
 def test_processes(tmp_path: Path) -> None:
     """Containers are told apart by control group; pause, zombies and what has just ended are nobody's."""
     table = {1: ("S", APP), 7: ("S", OWN), os.getpid(): ("S", OWN), 30: ("S", APP), 31: ("Z", APP)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from urllib.parse import parse_qs
 
 import pytest
@@ -155,6 +156,15 @@ def test_encoding(encoding: str) -> None:
     assert (
         NOW + 3600 == outcome_of(200, f'<?xml version="1.0" encoding="{encoding}"?>{grant(now=NOW).body}')["expiration"]
     )
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_date(month: int) -> None:
+    """STS's clock is read in every month, RFC 9110 section 5.6.7."""
+    when = datetime(2026, month, 9, 8, 7, 6, tzinfo=UTC)
+    headers = f"Date: {when:%a, %d %b %Y %H:%M:%S} GMT\r\n"
+
+    assert when.timestamp() == outcome_of(200, grant(now=NOW).body, headers)["date"]
 
 
 @pytest.mark.parametrize(
