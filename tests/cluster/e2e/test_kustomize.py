@@ -18,12 +18,8 @@ from tests.support.kustomize.workloads import consumer
 pytestmark = pytest.mark.usefixtures("running")
 
 # Where each component puts the emulator.
-EMULATOR = {"sidecar": "initContainers/0", "sidecar-env": "initContainers/0", "sidecar-classic": "containers/0"}
-# Init containers come first, and in the classic form the redirect is the only one.
-OURS = {
-    "sidecar-env": [names.EMULATOR_CONTAINER],
-    "sidecar-classic": [names.REDIRECT_CONTAINER, names.EMULATOR_CONTAINER],
-}
+EMULATOR = {"sidecar": "initContainers/0", "sidecar-env": "initContainers/0"}
+OURS = {"sidecar-env": [names.EMULATOR_CONTAINER]}
 SDKS_ALONE = "\n".join(line for line in CLIENTS.splitlines() if "curl" not in line and "key=" not in line)
 
 

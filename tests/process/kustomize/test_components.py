@@ -157,12 +157,11 @@ def test_last_of_components(component: str, tmp_path: Path) -> None:
     ("component", "expected"),
     {
         "sidecar": ["imds-emulator", "imds-redirect", "first", "second"],
-        "sidecar-classic": ["first", "second", "imds-redirect"],
         "sidecar-env": ["imds-emulator", "first", "second"],
     }.items(),
 )
 def test_own_init_containers(component: str, expected: list[str], tmp_path: Path) -> None:
-    """Own init containers keep their order, after ours, or before the redirect in the classic form (C05)."""
+    """Own init containers keep their order, after ours (C05)."""
     given = with_containers(initContainers=[{"name": "first"}, {"name": "second"}])
 
     (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))

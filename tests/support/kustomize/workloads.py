@@ -28,7 +28,6 @@ DEFAULTS: dict[str, str] = yaml.safe_load((ROOT / "install" / "common" / "config
 # What a sidecar component stands for: the parameters that make the webhook do the same.
 FORMS = {
     "sidecar": ("native", "iptables"),
-    "sidecar-classic": ("classic", "iptables"),
     "sidecar-env": ("native", "env"),
 }
 COMPONENTS = ("enable", *FORMS)

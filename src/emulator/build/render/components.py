@@ -25,7 +25,6 @@ class Workload:
     kinds: str
     api_version: str
     template: tuple[str, ...]
-    makes_jobs: bool = False
 
     def patch(self, template: Object) -> Object:
         """Return a strategic merge patch of the pod template; the name is any, since the target selects."""
@@ -46,8 +45,8 @@ class Workload:
 
 WORKLOADS = (
     Workload("Deployment|StatefulSet|DaemonSet|ReplicaSet", "apps/v1", ("spec", "template")),
-    Workload("Job", "batch/v1", ("spec", "template"), makes_jobs=True),
-    Workload("CronJob", "batch/v1", ("spec", "jobTemplate", "spec", "template"), makes_jobs=True),
+    Workload("Job", "batch/v1", ("spec", "template")),
+    Workload("CronJob", "batch/v1", ("spec", "jobTemplate", "spec", "template")),
     Workload("Pod", "v1", ()),
 )
 
@@ -58,10 +57,8 @@ def words(parameters: dict[str, str]) -> Object:
         "workloads": WORKLOADS,
         # Older kustomize, 5.5 among them, takes no regular expression to select by, and would select nothing.
         "kinds": [(kind, workload) for workload in WORKLOADS for kind in workload.kinds.split("|")],
-        "native": added(parameters, "native", "iptables"),
-        "classic": added(parameters, "classic", "iptables"),
-        "classic_job": added(parameters, "classic", "iptables", ownerReferences=[{"kind": "Job"}]),
-        "env": added(parameters, "native", "env"),
+        "native": added(parameters, "iptables"),
+        "env": added(parameters, "env"),
         "role_variable": role_variable,
         "endpoint": f"http://127.0.0.1:{parameters['port']}",
         "forget": forget,
@@ -106,15 +103,15 @@ def by_annotation(container: Object) -> Object:
     }
 
 
-def added(parameters: dict[str, str], sidecar_mode: str, redirect_mode: str, **metadata: Any) -> Object:  # noqa: ANN401
-    """Return what the injection adds to a pod's spec: fields, and items of lists.
+def added(parameters: dict[str, str], redirect_mode: str) -> Object:
+    """Return what the injection of a native sidecar adds to a pod's spec: fields, and items of lists.
 
     Two containers stand for any number: what the injection does for a pod of one alone is a matter of seconds.
     """
     annotations = {names.ANNOTATION_ROLE_ARN: ""}  # a replacement fills in the role
     own = [{"name": "app"}, {"name": "other"}]
-    pod: Object = {"metadata": {"annotations": annotations, **metadata}, "spec": {"containers": own}}
-    chosen = {**parameters, "sidecarMode": sidecar_mode, "redirectMode": redirect_mode}
+    pod: Object = {"metadata": {"annotations": annotations}, "spec": {"containers": own}}
+    chosen = {**parameters, "sidecarMode": "native", "redirectMode": redirect_mode}
     injected = deepcopy(pod)
     patch.apply(injected, patch.operations(Facts(pod, chosen)))
     spec: Object = injected["spec"]
