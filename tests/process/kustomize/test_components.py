@@ -244,7 +244,7 @@ def without_words(pod: Object) -> Object:
     pod = copy.deepcopy(pod)
     containers = [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
     for variable in (variable for c in containers for variable in c.get("env") or ()):
-        if variable["name"] in (names.ENV_OWN_ROLE_ARN, *FOLLOWING):
+        if variable["name"] in (names.ENV_OWN_ROLE_ARN, *(each.variable for each in FOLLOWING)):
             variable.pop("value", None)
             variable.pop("valueFrom", None)
     return pod
