@@ -31,7 +31,7 @@ FREE = {
 }
 FREE_OF_SECURITY = {"runAsGroup", "runAsNonRoot", "readOnlyRootFilesystem", "seccompProfile"}
 FREE_OF_VOLUMES = {"readOnly", "expirationSeconds", "defaultMode"}
-SERVED = {names.ENV_OWN_ROLE_ARN, *FOLLOWING}
+SERVED = {names.ENV_OWN_ROLE_ARN, *(each.variable for each in FOLLOWING)}
 CHECKED_VALUES = {names.ENV_OWN_TOKEN_FILE, names.ENV_PORT}
 
 
