@@ -14,8 +14,11 @@ IN_IMAGES = {
     "probe": ("emulator.probe.probe", "prove an installation from inside the cluster (helm test)"),
 }
 COMMANDS = IN_IMAGES | {
-    "inject": ("emulator.cli.inject", "print manifests injected, for clusters where nothing is installed"),
-    "check": ("emulator.cli.check", "say why a cluster or a pod gets no credentials; list labelled pods"),
+    "inject": (
+        "emulator.cli.inject",
+        "print manifests with the emulator injected, for clusters where it is not installed",
+    ),
+    "check": ("emulator.cli.check", "find out why a cluster or a pod gets no credentials; list labelled pods"),
     "trust-policy": ("emulator.cli.trust_policy", "print the IAM trust policy for a service account"),
     "completion": ("emulator.completion", "print a script that completes the command line in bash, zsh or fish"),
 }
@@ -39,7 +42,7 @@ def main() -> int:
             print(usage())  # noqa: T201
             return 0
     if command not in COMMANDS:
-        fault = f'unknown command "{_plain(command)}"' if command else "a command is needed"
+        fault = f'unknown command "{_plain(command)}"' if command else "missing command"
         print(f"imds-emulator: {fault}\n{usage()}", file=sys.stderr)  # noqa: T201
         return 2
     if command in BY_ENVIRONMENT and arguments[:1] and arguments[0] in HELP:
@@ -58,7 +61,7 @@ def run(command: str, arguments: list[str]) -> int:
     except ModuleNotFoundError as error:
         if not f"{name}.".startswith(f"{error.name}."):  # the module, or a package that it is in
             raise
-        print(f"imds-emulator: {command} is not in the images: run it from a checkout", file=sys.stderr)  # noqa: T201
+        print(f"imds-emulator: {command} is not part of the images: run it from a checkout", file=sys.stderr)  # noqa: T201
         return 2
     status: int = module.main(arguments)
     return status
@@ -77,8 +80,8 @@ def split(arguments: list[str]) -> tuple[str, list[str]]:
 def usage() -> str:
     """Return the list of commands, a line each."""
     lines = [f"  {name:<13} {purpose}" for name, (_, purpose) in COMMANDS.items()]
-    lines += ["  version       print the version", "  help          print this, or the help of a command"]
-    end = "`imds-emulator COMMAND --help` has the command's options."
+    lines += ["  version       print the version", "  help          print this list, or the help of a command"]
+    end = "Run `imds-emulator COMMAND --help` for a command's options."
     return "\n".join(["usage: imds-emulator COMMAND [OPTION ...]", "", *lines, "", end])
 
 

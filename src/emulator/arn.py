@@ -54,7 +54,7 @@ def parse_role_arn(text: str) -> RoleArn:
     if scheme != "arn" or not _is_partition(partition):
         raise _wrong(arn, "it does not begin with arn:aws")
     if service != "iam" or region:
-        raise _wrong(arn, "it is not of IAM, which has no region")
+        raise _wrong(arn, "its service is not iam, or it names a region")
     if len(account_id) != ACCOUNT_LENGTH or not DIGITS.issuperset(account_id):
         raise _wrong(arn, f"the account is not {ACCOUNT_LENGTH} digits")
     kind, slash, rest = resource.partition("/")

@@ -153,10 +153,10 @@ def notices(settings: ServeSettings) -> list[tuple[str, str]]:
     """Return what is allowed but seldom meant, each as an event for the log and a sentence."""
     found = []
     if settings.sts_url.lower().startswith("http:"):
-        text = f"the token goes to {settings.sts_url} in the clear; whoever reads it can use the role"
+        text = f"the token is sent to {settings.sts_url} unencrypted; anyone who reads it can use the role"
         found.append(("insecure-endpoint", text))
     if settings.duration_seconds < SHORT_DURATION_SECONDS:
-        text = "some AWS SDKs ask at every call when less than 15 minutes are left; use 1800 seconds or more"
+        text = "some AWS SDKs ask at every call when less than 15 minutes remain: use 1800 seconds or more"
         found.append(("short-sessions", text))
     return found
 

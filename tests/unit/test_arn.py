@@ -48,11 +48,11 @@ def test_empty(text: str) -> None:
 
 WRONG = {
     "arn:aws:iam::123456789012:user/u": "it does not name a role",
-    "arn:aws:sts::123456789012:assumed-role/r/s": "it is not of IAM, which has no region",
+    "arn:aws:sts::123456789012:assumed-role/r/s": "its service is not iam, or it names a region",
     "arn:aws:iam::123456789012:instance-profile/p": "it does not name a role",
     "arn:aws:iam::12345678901:role/r": "the account is not 12 digits",
     "arn:aws:iam::123456789012:role/": "the role's name is empty",
-    "arn:aws:iam:us-east-1:123456789012:role/r": "it is not of IAM, which has no region",
+    "arn:aws:iam:us-east-1:123456789012:role/r": "its service is not iam, or it names a region",
     "arn:AWS:iam::123456789012:role/r": "it does not begin with arn:aws",
     "app-role": "it is not an ARN",
     "arn:aws:iam::123456789012:role": "it does not name a role",

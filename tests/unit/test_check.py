@@ -334,7 +334,7 @@ def test_dry_run_of_a_role() -> None:
 
     assert trial.dry_run(installed(region="cn-north-1"), "team-a", role).state == "ok"
     assert trial.dry_run(installed(region="", appRegion="true"), "team-a", role).state == "ok"
-    assert (elsewhere.state, "is of partition" in elsewhere.seen) == ("failed", True)
+    assert (elsewhere.state, "is not in the role's partition" in elsewhere.seen) == ("failed", True)
 
 
 def test_dry_run_where_roles_are_listed() -> None:

@@ -26,7 +26,7 @@ TOO_LONG = Failure(
 )
 UNAVAILABLE = Failure("ServiceUnavailable", "", 503, "r")
 NO_NAME = Failure("NameNotResolved", "sts: Name or service not known")
-PROXY_DENIES = Failure("BadAnswer", "HTTP 403 without an error of STS", 403)
+PROXY_DENIES = Failure("BadAnswer", "HTTP 403 without an error code of STS", 403)
 
 
 class World:

@@ -50,7 +50,7 @@ def test_a_field_holds_no_end_of_field() -> None:
 )
 def test_any_message(said: bytes) -> None:
     """Whatever a child says, the server has an outcome."""
-    assert "Failure('ExchangeDied', 'no outcome within 4.5 s', 0, '')" == repr(outcome_of(said, NOW)[0])
+    assert "Failure('ExchangeDied', 'the exchange did not end within 4.5 s', 0, '')" == repr(outcome_of(said, NOW)[0])
 
 
 def test_a_failure_arrives_whole() -> None:

@@ -8,11 +8,11 @@ from emulator.sidecar.exposition import TABLE, metrics_text
 from emulator.sidecar.metrics import Metrics
 
 EMPTY = """\
-# HELP imds_emulator_requests_total Answers on the credential port, by HTTP status.
+# HELP imds_emulator_requests_total Responses on the credential port, by HTTP status.
 # TYPE imds_emulator_requests_total counter
-# HELP imds_emulator_exchanges_total Exchanges with STS, by result (success, failure) and error code: of STS, or ours if it was not reached.
+# HELP imds_emulator_exchanges_total Exchanges with STS, by result (success, failure) and error code: of STS, or the emulator's if not reached.
 # TYPE imds_emulator_exchanges_total counter
-# HELP imds_emulator_exchange_duration_seconds Time that exchanges with STS took.
+# HELP imds_emulator_exchange_duration_seconds Duration of exchanges with STS.
 # TYPE imds_emulator_exchange_duration_seconds histogram
 imds_emulator_exchange_duration_seconds_bucket{le="0.1"} 0
 imds_emulator_exchange_duration_seconds_bucket{le="0.25"} 0
@@ -23,12 +23,12 @@ imds_emulator_exchange_duration_seconds_bucket{le="5"} 0
 imds_emulator_exchange_duration_seconds_bucket{le="+Inf"} 0
 imds_emulator_exchange_duration_seconds_sum 0
 imds_emulator_exchange_duration_seconds_count 0
-# HELP imds_emulator_credentials_remaining_seconds Time until the credentials that are served expire, 0 while there are none.
+# HELP imds_emulator_credentials_remaining_seconds Time until the served credentials expire; 0 without credentials.
 # TYPE imds_emulator_credentials_remaining_seconds gauge
 imds_emulator_credentials_remaining_seconds 0
-# HELP imds_emulator_last_success_age_seconds Time since the last exchange that brought credentials; absent before the first.
+# HELP imds_emulator_last_success_age_seconds Time since the last successful exchange; absent before the first.
 # TYPE imds_emulator_last_success_age_seconds gauge
-# HELP imds_emulator_build_info Always 1; the labels say what runs.
+# HELP imds_emulator_build_info Always 1; the labels name version and IMDS mode.
 # TYPE imds_emulator_build_info gauge
 imds_emulator_build_info{version="9.9",imds_version="v1"} 1
 """  # noqa: E501 - a line of the format is one line

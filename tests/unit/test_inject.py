@@ -348,7 +348,7 @@ def test_nothing_is_printed_by_half(
     (tmp_path / "b.yaml").write_text(refused)
     status, output, complaints = run(monkeypatch, capsys, "-f", str(tmp_path))
 
-    lines = [line.partition(": spec.hostNetwork is true")[0] for line in complaints.splitlines()]
+    lines = [line.partition(": spec.hostNetwork: Invalid value: true")[0] for line in complaints.splitlines()]
     assert (1, "") == (status, output)
     assert lines == [
         f"imds-emulator inject: {tmp_path}/a.yaml: document 2: Deployment/app",
@@ -366,7 +366,7 @@ def test_warnings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert f"name: {names.EMULATOR_CONTAINER}\n" in output
     assert complaints == (
         'imds-emulator inject: warning: -: Deployment/app: container "app" sets AWS_ACCESS_KEY_ID: SDKs use static keys'
-        " and pass the pod's role by; remove the variable\n"
+        " and will not use the pod's role: remove the variable\n"
     )
 
 

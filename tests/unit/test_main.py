@@ -29,7 +29,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ((), "a command is needed"),
+        ((), "missing command"),
         (("serv",), 'unknown command "serv"'),
         (("--serve",), 'unknown command "--serve"'),
         (("help", "serv"), 'unknown command "serv"'),

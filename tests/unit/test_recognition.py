@@ -42,7 +42,7 @@ def test_impostors(name: str) -> None:
     refusal = pure.outcome(CASES[name]).refusal
 
     assert refusal.startswith('"spec.')
-    assert '" is not as it is injected' in refusal
+    assert '" differs from what imds-emulator injects' in refusal
 
 
 @pytest.mark.claim("S31")
@@ -72,7 +72,7 @@ def test_every_field(form: str) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     {
-        "token-mounted": '"containers[app].volumeMounts[imds-emulator-token]": the volume is the emulator\'s own',
+        "token-mounted": '"containers[app].volumeMounts[imds-emulator-token]": Forbidden: only the emulator',
         "user-taken": 'container "app" runs as user 16925',
         "user-taken-by-pod": 'container "app" runs as user 16925',
     }.items(),

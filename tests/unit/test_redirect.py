@@ -79,22 +79,24 @@ def test_restore_input(rules: list[str], expected: str) -> None:
     [
         pytest.param(OURS, "", id="ours"),
         pytest.param([*OURS, MESH_JUMP, MESH_RULE], "", id="ours before a mesh"),
-        pytest.param(EMPTY, "IMDS_EMULATOR is not first in OUTPUT after it was put there", id="none"),
+        pytest.param(EMPTY, "IMDS_EMULATOR is not first in OUTPUT after it was inserted there", id="none"),
         pytest.param(
-            [MESH_JUMP, OUR_JUMP, OUR_RULE], "IMDS_EMULATOR is not first in OUTPUT after it was put there", id="second"
+            [MESH_JUMP, OUR_JUMP, OUR_RULE],
+            "IMDS_EMULATOR is not first in OUTPUT after it was inserted there",
+            id="second",
         ),
         pytest.param(
             [OUR_JUMP, OUR_JUMP, OUR_RULE], "OUTPUT jumps to IMDS_EMULATOR more than once", id="twice in OUTPUT"
         ),
-        pytest.param([OUR_JUMP], "IMDS_EMULATOR does not hold the one rule that was written", id="empty chain"),
+        pytest.param([OUR_JUMP], "IMDS_EMULATOR does not hold exactly the rule that was written", id="empty chain"),
         pytest.param(
             [OUR_JUMP, OUR_RULE, OUR_RULE],
-            "IMDS_EMULATOR does not hold the one rule that was written",
+            "IMDS_EMULATOR does not hold exactly the rule that was written",
             id="twice in the chain",
         ),
         pytest.param(
             [OUR_JUMP, OUR_RULE.replace("16925", "8080")],
-            "IMDS_EMULATOR does not hold the one rule that was written",
+            "IMDS_EMULATOR does not hold exactly the rule that was written",
             id="another port",
         ),
     ],
@@ -164,14 +166,14 @@ def test_capabilities(effective: str, expected: set[str]) -> None:
         (
             set(),
             (
-                "no capability NET_ADMIN and NET_RAW: run as uid 0 with NET_ADMIN and NET_RAW, "
+                "capability NET_ADMIN and NET_RAW is missing: run as uid 0 with NET_ADMIN and NET_RAW, "
                 "or annotate the pod imds-emulator/redirect: env (iptables-nft: a; iptables-legacy: b)"
             ),
         ),
         (
             {"NET_ADMIN", "NET_RAW"},
             (
-                "no IPv4 nat tables here: load nf_tables or iptable_nat on the node, "
+                "IPv4 nat tables are missing: load nf_tables or iptable_nat on the node, "
                 "or annotate the pod imds-emulator/redirect: env (iptables-nft: a; iptables-legacy: b)"
             ),
         ),
@@ -206,7 +208,7 @@ def test_program_that_is_not_there(tmp_path: Path) -> None:
     assert "given 2\n" == programs.run(["nft", "-j", "list"], {"PATH": path}, "given\n")
     with pytest.raises(ProgramError) as failed:
         programs.run(["iptables"], {"PATH": path})
-    assert "iptables: no such program" == str(failed.value)
+    assert "iptables: program not found" == str(failed.value)
 
 
 def test_program_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,8 +290,8 @@ def test_main_takes_no_other_option(capsys: pytest.CaptureFixture[str]) -> None:
     """An option that there is not is refused, not ignored."""
     assert 2 == redirect.main(["--wait", "--port", "80"])
     assert (
-        "imds-emulator redirect: unknown option '--port': redirect takes --wait alone; "
-        "set IMDS_EMULATOR_PORT for the port\n" == capsys.readouterr().err
+        "imds-emulator redirect: unknown option '--port': redirect takes only --wait; "
+        "set the port by IMDS_EMULATOR_PORT\n" == capsys.readouterr().err
     )
 
 
@@ -298,7 +300,7 @@ def test_losses() -> None:
     _, exchange, closed, frames = nft.parts(16925, 16926, ["eth0"])
 
     assert (
-        "the emulator's own way past a mesh, the drop of raw frames (nft: a); "
+        "the exemption of the emulator's connections from a mesh, the drop of raw frames (nft: a); "
         "the drop of other TCP to the metadata addresses (nft: b)"
     ) == redirect.losses({exchange: "nft: a", closed: "nft: b", frames: "nft: a"})
 
@@ -352,7 +354,7 @@ ACCEPTING, DROPPING = WRITTEN[1]["rule"], WRITTEN[2]["rule"]
         pytest.param([WRITTEN[0], WRITTEN[2], WRITTEN[1]], "does not hold the rules that were written", id="turned"),
         pytest.param([*WRITTEN, WRITTEN[2]], "does not hold the rules that were written", id="a rule more"),
         pytest.param([*WRITTEN[1:]], "does not hold the chains that were written", id="no chain"),
-        pytest.param([*WRITTEN, {"set": {"name": "s"}}], "holds what was not written", id="a set"),
+        pytest.param([*WRITTEN, {"set": {"name": "s"}}], "holds objects that were not written", id="a set"),
     ],
 )
 def test_table_fault(objects: list[nft.Object], expected: str) -> None:

@@ -142,7 +142,7 @@ def test_guard_names_the_remedy() -> None:
     """No pod of tests/unit/pods is refused by the guard for a lack of injection: what it says is said here."""
     facts = next(facts_of(case) for case in CASES if case.name == "plain")
     expected = (
-        "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating"
+        "the pod was not injected and would get the node's role: check that the imds-emulator webhook or mutating"
         " policy is installed and covers this namespace, or remove the label"
         " gkemulticloud.googleapis.com/aws-imds-emulator-enabled"
     )

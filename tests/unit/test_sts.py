@@ -291,7 +291,7 @@ def test_error_of_another(status: int, body: str) -> None:
     """What a proxy or balancer says is not taken for an answer of STS."""
     expected = {
         "code": "BadAnswer",
-        "message": f"HTTP {status} without an error of STS",
+        "message": f"HTTP {status} without an error code of STS",
         "status": status,
         "request_id": "",
         "retry_after_seconds": 0,
@@ -302,7 +302,7 @@ def test_error_of_another(status: int, body: str) -> None:
 
 def test_broken_off() -> None:
     """No answer at all is a failure."""
-    assert "Failure('BadAnswer', 'the answer broke off or was not HTTP', 0, '')" == repr(
+    assert "Failure('BadAnswer', 'the response was truncated or was not HTTP', 0, '')" == repr(
         read_outcome(None, TOKEN, ROLE, NOW)
     )
 

@@ -126,12 +126,12 @@ def test_parameters(tmp_path: Path) -> None:
         ("sidecarMode", "old", "sidecarMode='old': must be one of auto, native, classic"),
         ("useFipsEndpoint", "yes", "useFipsEndpoint='yes': must be one of true, false"),
         ("allowedRolesMode", "on", "allowedRolesMode='on': must be one of off, audit, enforce"),
-        ("allowedRolesMode", "enforce\n", "allowedRolesMode='enforce\\n': must have no white space around it"),
+        ("allowedRolesMode", "enforce\n", "allowedRolesMode='enforce\\n': must not begin or end with white space"),
         ("redirectAllowed", "", "redirectAllowed is not set: set it to one or more of iptables, env"),
         ("redirectAllowed", "iptables,ebpf", "redirectAllowed='ebpf': must be one of iptables, env"),
         ("mesh", "kuma", "mesh='kuma': must be one of none, istio, linkerd"),
-        ("emulatorMemoryLimit", "64MB", "='64MB': must be a quantity above 0, such as 100m or 64Mi, or empty"),
-        ("redirectCpuRequest", "300m", "='300m': must not be above redirectCpuLimit, '200m'"),
+        ("emulatorMemoryLimit", "64MB", "='64MB': must be a quantity greater than 0, such as 100m or 64Mi, or empty"),
+        ("redirectCpuRequest", "300m", "='300m': must be at most redirectCpuLimit, '200m'"),
         ("healthPort", "16925", "healthPort='16925': must differ from port"),
         (
             "stsEndpoint",
@@ -176,4 +176,4 @@ def test_missing_parameter(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read_parameters(tmp_path)
 
-    assert str(caught.value).endswith(": there is no emulatorImage: add the key to the ConfigMap")
+    assert str(caught.value).endswith(": emulatorImage is missing: add the key to the ConfigMap")

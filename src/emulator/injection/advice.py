@@ -45,8 +45,8 @@ WARNINGS = (
         "injected-before",
         "variables.injected_before ? 'nothing' : ''",
         lambda facts: "nothing" if facts.injected_before else "",
-        "the pod was injected by version 0.1.0, whose emulator follows later changes of the role's annotation: remove"
-        " what is injected from the manifest to have it injected anew",
+        "the pod was injected by version 0.1.0, whose emulator follows later changes to the role's annotation: remove"
+        " the injected containers and volumes from the manifest, so that this version injects the pod",
     ),
     *VARIABLES_OF_CONTAINERS,
     Rule(
@@ -58,8 +58,9 @@ WARNINGS = (
         " && v.?projected.?sources.orValue([]).exists(s, has(s.serviceAccountToken)))"
         ".map(v, string(v.name)).join(', ')",
         _tight_tokens,
-        "volume $found: the kubelet makes its token the app's own only while all containers run as one user, and the"
-        " injected ones do not; set spec.securityContext.fsGroup, or defaultMode 0444",
+        "volume $found: the app may be unable to read its token, which the kubelet gives to the app's user only if all"
+        " containers run as that user, and the injected ones do not: set spec.securityContext.fsGroup, or the volume's"
+        " defaultMode to 0444",
     ),
     Rule(
         "init-containers-unserved",
@@ -67,21 +68,21 @@ WARNINGS = (
         f".filter(c, !(c.name in {texts(OUR_CONTAINERS)})).map(c, string(c.name)).join(', ') : ''",
         lambda facts: _unserved(facts) if facts.classic and facts.iptables else "",
         "init container $found runs before the redirect and gets the node's role from 169.254.169.254: it must not use"
-        " AWS, unless sidecar.mode is set to native, for kubelets of 1.29 and later",
+        " AWS; if all kubelets are of 1.29 or later, setting sidecar.mode to native serves it too",
     ),
     Rule(
         "job-goes-on",
         f"variables.classic && variables.job && !variables.ends_with_app && {annotation(names.ANNOTATION_END_WITH_APP)}"
         " != 'false' ? 'nothing' : ''",
         lambda facts: "nothing" if facts.job and facts.classic and not facts.ends_with_app and _may_end(facts) else "",
-        "this Job will not complete by itself, since the emulator can't see when the app has ended: set"
+        "this Job will not complete by itself, because the emulator cannot see when the app has ended: set"
         " spec.shareProcessNamespace to true and spec.hostPID to false",
     ),
     Rule(
         "role-not-allowed-audit",
         f"{param('allowedRolesMode')} == 'audit' && !variables.role_allowed ? variables.role_arn : ''",
         lambda facts: not_allowed(facts, "audit"),
-        f"this namespace may not use the role $found, which is only told so far: have it added to the namespace's"
+        f"role $found is not allowed in this namespace (audit mode: warning only): add it to the namespace's"
         f" annotation {names.ANNOTATION_ALLOWED_ROLES}",
     ),
 )

@@ -21,7 +21,7 @@ _PASSING_BY = {
     "AWS_WEB_IDENTITY_TOKEN_FILE": "exchange that token",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "ask that URI",
     "AWS_CONTAINER_CREDENTIALS_FULL_URI": "ask that URI",
-    "AWS_EC2_METADATA_DISABLED": "don't ask the metadata service",
+    "AWS_EC2_METADATA_DISABLED": "skip the metadata service",
 }
 
 
@@ -37,7 +37,7 @@ def _passing_by(variable: str, consequence: str) -> Rule:
             f"c.?env.orValue([]).exists(e, e.name == {text(variable)} && e.?value.orValue('').lowerAscii() != 'false')"
         ),
         find,
-        f"container $found sets {variable}: SDKs {consequence} and pass the pod's role by; remove the variable",
+        f"container $found sets {variable}: SDKs {consequence} and will not use the pod's role: remove the variable",
     )
 
 
@@ -97,7 +97,7 @@ VARIABLES_OF_CONTAINERS = (
         "!variables.iptables ? '' : " + containers_where(f"!({points_to(_CEL_PLACES)})"),
         _elsewhere,
         f"container $found sets {names.ENV_SERVICE_ENDPOINT} to an address that is not the emulator's: SDKs ask there"
-        " and pass the pod's role by; remove the variable",
+        " and will not use the pod's role: remove the variable",
     ),
     Rule(
         "v1-disabled",
@@ -107,8 +107,8 @@ VARIABLES_OF_CONTAINERS = (
             " && e.?value.orValue('').lowerAscii() == 'true')"
         ),
         _without_v1,
-        f"container $found sets {names.ENV_V1_DISABLED}, but the pod is served IMDSv1 only: its SDK gets no"
-        f" credentials; set {path(names.ANNOTATION_IMDS_VERSION)} to v1-and-v2",
+        f"container $found sets {names.ENV_V1_DISABLED}, but the emulator serves this pod IMDSv1 only, so its SDK gets"
+        f" no credentials: set {path(names.ANNOTATION_IMDS_VERSION)} to v1-and-v2",
     ),
     Rule(
         "region-hides-env-from",
@@ -118,21 +118,21 @@ VARIABLES_OF_CONTAINERS = (
             ".map(e, e.?value.orValue('')) in [dyn([]), dyn([variables.region, variables.region])]"
         ),
         _hidden_regions,
-        f"container $found: the {names.ENV_REGION} that it is given hides one in its envFrom; if there is one, set the"
-        f" variable in env, or {path(names.ANNOTATION_APP_REGION)} to false",
+        f"container $found: the injected {names.ENV_REGION} overrides one that its envFrom may set: to keep that one,"
+        f" set the variable in env, or {path(names.ANNOTATION_APP_REGION)} to false",
     ),
     Rule(
         "endpoint-hides-env-from",
         "!variables.env ? '' : " + containers_where(_may_hold(names.ENV_SERVICE_ENDPOINT)),
         _hidden_endpoints,
-        f"container $found: the {names.ENV_SERVICE_ENDPOINT} that it is given hides one in its envFrom; if there is"
-        " one, remove it there",
+        f"container $found: the injected {names.ENV_SERVICE_ENDPOINT} overrides one that its envFrom may set: if it"
+        " does, remove it there",
     ),
     Rule(
         "env-closes-nothing",
         "variables.env ? 'env' : ''",
         lambda facts: "env" if facts.env else "",
-        f"redirect mode env serves only SDKs that read {names.ENV_SERVICE_ENDPOINT}; whatever else asks"
+        f"redirect mode env serves only SDKs that read {names.ENV_SERVICE_ENDPOINT}; anything else that asks"
         f" {names.IMDS_IPV4} still gets the node's role: block that address for the pod, or use mode iptables",
     ),
 )

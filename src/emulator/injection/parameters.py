@@ -63,9 +63,9 @@ def read_parameters(directory: Path) -> Mapping[str, str]:
         try:
             parameters[key] = (directory / key).read_text()
         except FileNotFoundError:
-            raise _error(directory, f"there is no {key}: add the key to the ConfigMap") from None
+            raise _error(directory, f"{key} is missing: add the key to the ConfigMap") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise _error(directory, f"{key} can't be read: {error}") from None
+            raise _error(directory, f"{key} cannot be read: {error}") from None
     try:
         check_parameters(parameters)
     except SettingsError as error:
@@ -79,7 +79,7 @@ def check_parameters(parameters: Mapping[str, str]) -> None:
         required(parameters, key, "set it in the ConfigMap")
     for key, value in parameters.items():
         if value != value.strip():  # a policy compares it as it is
-            raise wrong(key, value, "must have no white space around it")
+            raise wrong(key, value, "must not begin or end with white space")
     for key, bounds in NUMBERS.items():
         integer(parameters, key, 0, bounds)
     for key, choices in CHOICES.items():
@@ -106,9 +106,9 @@ def _check_redirect(parameters: Mapping[str, str]) -> None:
 def _check_quantity(parameters: Mapping[str, str], key: str) -> None:
     given, most = parameters[key], key.replace("Request", "Limit")
     if given and not is_number(given):
-        raise wrong(key, given, "must be a quantity above 0, such as 100m or 64Mi, or empty")
+        raise wrong(key, given, "must be a quantity greater than 0, such as 100m or 64Mi, or empty")
     if exceeds(given, parameters[most]):
-        raise wrong(key, given, f"must not be above {most}, {parameters[most]!r}")
+        raise wrong(key, given, f"must be at most {most}, {parameters[most]!r}")
 
 
 def parameter_warnings(parameters: Mapping[str, str]) -> list[str]:
@@ -116,7 +116,7 @@ def parameter_warnings(parameters: Mapping[str, str]) -> list[str]:
     if int(parameters["durationSeconds"]) < SHORT_DURATION_SECONDS:
         problem = "SDKs that renew credentials 15 minutes before they expire ask for new ones at nearly every call"
         given = f"durationSeconds={parameters['durationSeconds']!r}"
-        return [f"{given}: {problem}; use {SHORT_DURATION_SECONDS} or more"]
+        return [f"{given}: {problem}: use {SHORT_DURATION_SECONDS} or more"]
     return []
 
 

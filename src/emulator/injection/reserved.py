@@ -36,15 +36,16 @@ REFUSALS = (
         "not-as-injected",
         "variables.fault",
         lambda facts: facts.fault,
-        f"$found is not as it is injected, and the names {', '.join((*OUR_CONTAINERS, *OUR_VOLUMES))} are reserved for"
-        " that: rename your own, or remove all containers and volumes of these names to have the pod injected anew",
+        f"$found differs from what imds-emulator injects, and the names {', '.join((*OUR_CONTAINERS, *OUR_VOLUMES))}"
+        " are reserved: rename yours, or remove all containers and volumes with these names to have the pod injected"
+        " again",
     ),
     Rule(
         "volume-mounted",
         f"variables.others.map(c, c.?volumeMounts.orValue([]).filter(m, m.name in {texts(OUR_VOLUMES)})"
         ".map(m, 'containers[' + c.name + '].volumeMounts[' + m.name + ']').join(', ')).filter(m, m != '').join(', ')",
         lambda facts: listed(_mounts(facts)),
-        "$found: the volume is the emulator's own, and no other container may mount it: remove the mount",
+        "$found: Forbidden: only the emulator's containers may mount this volume: remove the mount",
     ),
     Rule(
         "user-taken",
@@ -52,8 +53,8 @@ REFUSALS = (
         f"object.spec.?securityContext.?runAsUser.orValue(-1)) == {names.EMULATOR_UID})"
         ".map(c, string(c.name)).join(', ')",
         lambda facts: listed(_users(facts)),
-        f"container $found runs as user {names.EMULATOR_UID}, which is the emulator's own: set its"
-        " securityContext.runAsUser, or the pod's, to another",
+        f"container $found runs as user {names.EMULATOR_UID}, which is reserved for the emulator: set"
+        " securityContext.runAsUser of the container or the pod to another user",
     ),
 )
 
@@ -63,22 +64,22 @@ GUARDS = (
         "not-injected",
         "variables.protected ? '' : 'nothing'",
         lambda facts: "" if facts.protected else "nothing",
-        "the pod was not injected and would take the node's role: see whether the imds-emulator webhook or mutating"
+        "the pod was not injected and would get the node's role: check that the imds-emulator webhook or mutating"
         f" policy is installed and covers this namespace, or remove the label {names.LABEL_ENABLED}",
     ),
     Rule(
         "annotation-unfollowed",
         "variables.unfollowed.join(', ')",
         lambda facts: listed(facts.unfollowed),
-        f"spec.initContainers or spec.containers[{names.EMULATOR_CONTAINER}].env[$found] is not the value that the"
-        " pod's annotations ask for, and was after the injection: have the webhook or policy that changes it run before"
-        " imds-emulator's, whose order is that of their names",
+        f"container {names.EMULATOR_CONTAINER}, env[$found] no longer matches the pod's annotations: another webhook or"
+        " policy changed one of the two after the injection; rename it so that it runs before imds-emulator's (they run"
+        " in order of their names)",
     ),
     Rule(
         "container-ahead",
         "variables.ahead.join(', ')",
         lambda facts: listed(facts.ahead),
-        f"init container $found stands before {names.EMULATOR_CONTAINER} and {names.REDIRECT_CONTAINER}, and would run"
-        " with the node's role: have it added after them, or list it in the installation's meshContainers",
+        f"init container $found comes before {names.EMULATOR_CONTAINER} and {names.REDIRECT_CONTAINER}, and would run"
+        " with the node's role: add it after them, or list it in the installation's mesh.containers",
     ),
 )

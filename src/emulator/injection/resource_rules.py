@@ -34,7 +34,7 @@ def _malformed(resource: str, kind: str) -> Rule:
         f"{resource}-{kind}",
         f"{given} == '' || {is_number_cel(given)} ? '' : {given}",
         find,
-        f"{path(key)} is $found: set it to a quantity above 0, such as {EXAMPLES[resource]}, or remove it",
+        f"{path(key)}: Invalid value: $found: must be a quantity greater than 0, such as {EXAMPLES[resource]}",
     )
 
 
@@ -50,7 +50,7 @@ def _above_limit(container: str, resource: str) -> Rule:
         f"{container}-{resource}-above-limit",
         f"{exceeds_cel(asked, most)} ? {asked} : ''",
         find,
-        f"the {resource} request of {CONTAINERS[container]}, $found, is above its limit, ${limit}: raise"
+        f"the {resource} request of {CONTAINERS[container]}, $found, must be at most its limit, ${limit}: raise"
         f" {path(KEYS[resource, 'limit'])}, or lower {path(KEYS[resource, 'request'])}",
     )
 
@@ -70,7 +70,7 @@ RESOURCE_REFUSALS = (
         f" && quantity(variables.emulator_memory_limit).isLessThan(quantity({text(LEAST_MEMORY)}))"
         " ? variables.emulator_memory_limit : ''",
         _little_memory,
-        f"the memory limit of {names.EMULATOR_CONTAINER} would be $found: set {path(names.ANNOTATION_MEMORY_LIMIT)} to"
-        f" {LEAST_MEMORY} or more, which it needs to renew credentials",
+        f"the memory limit of {names.EMULATOR_CONTAINER}, $found, must be at least {LEAST_MEMORY}, which it needs to"
+        f" renew credentials: raise {path(names.ANNOTATION_MEMORY_LIMIT)}",
     ),
 )

@@ -34,7 +34,7 @@ def only(name: str, key: str, choices: tuple[str, ...]) -> Rule:
         name,
         f"{annotation(key)} in {texts(('', *choices))} ? '' : {annotation(key)}",
         lambda facts: "" if (facts.annotations.get(key) or "") in ("", *choices) else facts.annotations[key],
-        f"{path(key)} is $found: set it to {', '.join(choices[:-1])} or {choices[-1]}, or remove it",
+        f"{path(key)}: Invalid value: $found: must be {', '.join(choices[:-1])} or {choices[-1]}",
     )
 
 

@@ -68,36 +68,36 @@ REFUSALS = (
         "host-network",
         "object.spec.?hostNetwork.orValue(false) ? 'true' : ''",
         lambda facts: "true" if facts.spec.get("hostNetwork") else "",
-        "spec.hostNetwork is true: the redirect of 169.254.169.254 would change the whole node: "
-        f"remove hostNetwork, or the label {names.LABEL_ENABLED}",
+        "spec.hostNetwork: Invalid value: true: must be false, because redirecting 169.254.169.254 would change the"
+        f" whole node: remove hostNetwork, or the label {names.LABEL_ENABLED}",
     ),
     # Ahead of all that show an annotation's value.
     Rule(
         "annotation-characters",
         "variables.odd_annotation",
         lambda facts: facts.odd_annotation,
-        "metadata.annotations[$found] holds $odd_value: remove what is shown between < and >, characters that are"
-        " not printable ASCII",
+        "metadata.annotations[$found]: Invalid value: $odd_value: must be printable ASCII: remove the characters shown"
+        " between < and >",
     ),
     Rule(
         "role-missing",
         "variables.role_arn == '' ? 'nothing' : ''",
         lambda facts: "" if facts.role_arn else "nothing",
-        f"{path(names.ANNOTATION_ROLE_ARN)} is missing or empty: set it to the role to assume, {ROLE_ARN_FORM}",
+        f"{path(names.ANNOTATION_ROLE_ARN)}: Required value: must be the ARN of the role to assume, {ROLE_ARN_FORM}",
     ),
     Rule(
         "role-malformed",
         "variables.partition == '' ? variables.role_arn : ''",
         lambda facts: facts.role_arn if facts.partition == "" else "",
-        f"{path(names.ANNOTATION_ROLE_ARN)} is $found, which is not the ARN of a role: expected {ROLE_ARN_FORM},"
-        " with an account of 12 digits, a path of up to 512 characters and a name of up to 64",
+        f"{path(names.ANNOTATION_ROLE_ARN)}: Invalid value: $found: must be the ARN of an IAM role, {ROLE_ARN_FORM},"
+        " with a 12-digit account, a path of at most 512 characters and a name of at most 64",
     ),
     Rule(
         "partition-unknown",
         f"variables.partition in {texts(tuple(PARTITIONS))} ? '' : variables.partition",
         lambda facts: "" if facts.partition in PARTITIONS else facts.partition,
-        f"{path(names.ANNOTATION_ROLE_ARN)} is $role_arn, but AWS has no partition $found:"
-        f" expected one of {', '.join(PARTITIONS)}",
+        f"{path(names.ANNOTATION_ROLE_ARN)}: Invalid value: $role_arn: unknown partition $found:"
+        f" must be one of {', '.join(PARTITIONS)}",
     ),
     only("imds-version", names.ANNOTATION_IMDS_VERSION, names.IMDS_VERSIONS),
     only("redirect", names.ANNOTATION_REDIRECT, names.REDIRECT_MODES),
@@ -105,15 +105,15 @@ REFUSALS = (
         "redirect-not-allowed",
         f"variables.redirect_mode in {param('redirectAllowed')}.split(',') ? '' : variables.redirect_mode",
         _redirect_not_allowed,
-        f"{path(names.ANNOTATION_REDIRECT)} is $found, which the installation does not allow: set it to one of"
-        " $redirectAllowed, or remove it",
+        f"{path(names.ANNOTATION_REDIRECT)}: Invalid value: $found: must be one of those that this installation"
+        " allows, $redirectAllowed",
     ),
     Rule(
         "endpoint-elsewhere",
         "!variables.env ? '' : " + containers_where(f"!({points_to('[variables.endpoint]')})"),
         _endpoints_elsewhere,
-        f"container $found sets {names.ENV_SERVICE_ENDPOINT} to something other than the emulator, $endpoint: remove"
-        f" the variable, or set {path(names.ANNOTATION_REDIRECT)} to iptables",
+        f"container $found sets {names.ENV_SERVICE_ENDPOINT} to an address other than the emulator's, $endpoint:"
+        f" remove the variable, or set {path(names.ANNOTATION_REDIRECT)} to iptables",
     ),
     only("app-region", names.ANNOTATION_APP_REGION, ("true", "false")),
     only("end-with-app", names.ANNOTATION_END_WITH_APP, ("true", "false")),
@@ -121,29 +121,28 @@ REFUSALS = (
         "pod-region",
         "variables.region_fits ? '' : variables.pod_region",
         lambda facts: "" if facts.region_fits else facts.pod_region,
-        f"{path(names.ANNOTATION_REGION)} is $found, no region of the role's partition $partition:"
-        " set it to one, or remove it",
+        f"{path(names.ANNOTATION_REGION)}: Invalid value: $found: must be a region in the role's partition, $partition",
     ),
     Rule(
         "installed-region",
         f"variables.region_fits ? '' : {param('region')}",
         lambda facts: "" if facts.region_fits else facts.parameters["region"],
-        f"the installation's region is $found, but {path(names.ANNOTATION_ROLE_ARN)} is of partition $partition:"
-        f" set {path(names.ANNOTATION_REGION)} to a region of that partition",
+        f"the installation's region, $found, is not in the role's partition, $partition:"
+        f" set {path(names.ANNOTATION_REGION)} to a region in that partition",
     ),
     Rule(
         "fips-nowhere",
         "variables.region_without_fips",
         lambda facts: facts.region_without_fips,
-        "the installation asks for the FIPS endpoint of STS (sts.useFipsEndpoint), which AWS does not have in $found:"
-        f" set {path(names.ANNOTATION_REGION)} to one of {', '.join(FIPS_REGIONS)}, or useFipsEndpoint to false",
+        "the installation uses the FIPS endpoint of STS (sts.useFipsEndpoint), but $found does not have one:"
+        f" set {path(names.ANNOTATION_REGION)} to one of {', '.join(FIPS_REGIONS)}, or sts.useFipsEndpoint to false",
     ),
     Rule(
         "app-region-unknown",
         "variables.app_region && variables.region == '' ? 'true' : ''",
         lambda facts: "true" if facts.app_region and facts.region == "" else "",
-        f"the app's containers are to be given a region ({names.ANNOTATION_APP_REGION}), but none is set:"
-        f" set {path(names.ANNOTATION_REGION)}",
+        f"{path(names.ANNOTATION_REGION)}: Required value: the app's containers get a region"
+        f" ({names.ANNOTATION_APP_REGION} or apps.setRegion), and the installation does not set one",
     ),
     *RESOURCE_REFUSALS,
     Rule(
@@ -151,23 +150,23 @@ REFUSALS = (
         f"variables.session_name == '' || variables.session_name.matches({text(SESSION_NAME_PATTERN)})"
         " ? '' : variables.session_name",
         lambda facts: "" if re.fullmatch(SESSION_NAME_PATTERN, facts.session_name or "--") else facts.session_name,
-        f"{path(names.ANNOTATION_SESSION_NAME)} is $found: give 2 to 64 characters of A-Z a-z 0-9 _ + = , . @ -,"
-        " or remove it",
+        f"{path(names.ANNOTATION_SESSION_NAME)}: Invalid value: $found: must be 2 to 64 characters of"
+        " A-Z a-z 0-9 _ + = , . @ -",
     ),
     Rule(
         "session-policies",
         f"variables.session_policies.filter(p, !p.matches({text(POLICY_ARN_PATTERN)})"
         " || (variables.partition != '' && p.split(':')[1] != variables.partition)).join(', ')",
         lambda facts: listed(arn for arn in facts.session_policies if not _is_session_policy(arn, facts.partition)),
-        f"{path(names.ANNOTATION_SESSION_POLICIES)} names $found: give ARNs of managed policies of the role's"
-        " partition ($partition), arn:PARTITION:iam::ACCOUNT:policy/[PATH/]NAME, separated by commas",
+        f"{path(names.ANNOTATION_SESSION_POLICIES)}: Invalid value: $found: must be ARNs of managed policies in the"
+        " role's partition ($partition), arn:PARTITION:iam::ACCOUNT:policy/[PATH/]NAME, separated by commas",
     ),
     Rule(
         "session-policies-many",
         f"variables.session_policies.size() > {SESSION_POLICIES_LIMIT}"
         " ? string(variables.session_policies.size()) : ''",
         lambda facts: _more_than(SESSION_POLICIES_LIMIT, len(facts.session_policies)),
-        f"{path(names.ANNOTATION_SESSION_POLICIES)} has $found ARNs: give at most {SESSION_POLICIES_LIMIT}",
+        f"{path(names.ANNOTATION_SESSION_POLICIES)}: Too many: $found: must have at most {SESSION_POLICIES_LIMIT} ARNs",
     ),
     *reserved.REFUSALS,
     Rule(
@@ -175,16 +174,16 @@ REFUSALS = (
         "variables.others.filter(c, c.?ports.orValue([]).exists(p, p.?protocol.orValue('TCP') == 'TCP' &&"
         f" p.containerPort in [int({param('port')}), int({param('healthPort')})])).map(c, string(c.name)).join(', ')",
         _port_users,
-        "container $found has a containerPort that is the emulator's ($port or $healthPort):"
-        " let the container listen on another, or choose another for the installation",
+        "container $found declares a containerPort used by the emulator ($port or $healthPort):"
+        " change the container's port, or the installation's",
     ),
     Rule(
         "role-not-allowed",
         f"{param('allowedRolesMode')} == 'enforce' && !variables.role_allowed ? variables.role_arn : ''",
         lambda facts: not_allowed(facts, "enforce"),
-        f"{path(names.ANNOTATION_ROLE_ARN)} is $found, which this namespace may not use: choose a role that the"
-        f" namespace's annotation {names.ANNOTATION_ALLOWED_ROLES} (else the installation's list) lets in, or have"
-        " it added there",
+        f"{path(names.ANNOTATION_ROLE_ARN)}: Forbidden: role $found is not allowed in this namespace: choose a role"
+        f" that the namespace's annotation {names.ANNOTATION_ALLOWED_ROLES} (without it, the installation's list)"
+        " allows, or add the role there",
     ),
 )
 
@@ -195,8 +194,8 @@ LABEL_VALUE = Rule(
     "label-value",
     f"variables.label == {text(names.LABEL_ENABLED_VALUE)} ? '' : 'other'",
     lambda facts: "" if facts.label == names.LABEL_ENABLED_VALUE else "other",
-    f"metadata.labels['{names.LABEL_ENABLED}'] is $label, which leaves the pod alone: set it to"
-    f' "{names.LABEL_ENABLED_VALUE}" to turn the emulator on, or remove it',
+    f"metadata.labels['{names.LABEL_ENABLED}']: Invalid value: $label: must be"
+    f' "{names.LABEL_ENABLED_VALUE}" to turn the emulator on: the pod is left unchanged',
 )
 
 

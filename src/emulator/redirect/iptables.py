@@ -75,12 +75,12 @@ def fault(family: Family, port: int, rules: list[str]) -> str:
     """Return what keeps `rules` from being the redirect, "" if nothing does."""
     output = [line for line in rules if line.startswith("-A OUTPUT ")]
     if not output or output[0].split() != list(JUMP):
-        return f"{CHAIN} is not first in OUTPUT after it was put there"
+        return f"{CHAIN} is not first in OUTPUT after it was inserted there"
     if sum(map(is_jump, output)) != 1:
         return f"OUTPUT jumps to {CHAIN} more than once"
     ours = [line.split() for line in rules if line.startswith(f"-A {CHAIN} ")]
     if ours != [list(rule(family, port))]:
-        return f"{CHAIN} does not hold the one rule that was written"
+        return f"{CHAIN} does not hold exactly the rule that was written"
     return ""
 
 

@@ -81,7 +81,7 @@ def exchange(health_port: int) -> Part:
     own = match({"meta": {"key": "skuid"}}, names.EMULATOR_UID)
     probe = match(field("tcp", "dport"), health_port)
     return Part(
-        "the emulator's own way past a mesh",
+        "the exemption of the emulator's connections from a mesh",
         "inet",
         (
             chain("inet", "exchange", type="nat", hook="output", prio=SECOND, policy="accept"),
@@ -240,7 +240,7 @@ def fault(written: Sequence[Object], listing: str) -> str:
         if [_plain(each) for each in wanted] != [_plain(each) for each in there]:
             return f"does not hold the {kind}s that were written"
     if any(not each.keys() & {"chain", "rule"} for each in found):
-        return "holds what was not written"
+        return "holds objects that were not written"
     return ""
 
 

@@ -40,7 +40,7 @@ def find(program: str, path: str) -> str:
     for folder in path.split(":"):
         if posix.access(f"{folder}/{program}", posix.X_OK):
             return f"{folder}/{program}"
-    raise ProgramError(f"{program}: no such program")
+    raise ProgramError(f"{program}: program not found")
 
 
 def _run(file: str, command: Sequence[str], environment: Mapping[str, str], stdin: str) -> tuple[int, str, str]:

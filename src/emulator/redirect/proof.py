@@ -71,13 +71,13 @@ def _arrives(family: Family, listener: Socket) -> None:
         arrived, sender = listener._accept()  # type: ignore[attr-defined] # noqa: SLF001 - `accept` is in the module `socket`
         posix.close(arrived)
         if sender[:2] != client.getsockname()[:2]:
-            raise ProofError("another connection arrived in its place")
+            raise ProofError("a different connection arrived")
 
 
 def _is_emulator(family: Family, port: int) -> None:
     """Raise ProofError unless a connection ends in a socket of the emulator's user, which answers as it does."""
     if (held := _holders(family, port)) != {names.EMULATOR_UID}:
-        users = f"uid {', '.join(map(str, sorted(held)))}" if held else "no listener"
+        users = f"uid {', '.join(map(str, sorted(held)))}" if held else "no process"
         raise ProofError(f"port {port} is held by {users}, not by the emulator (uid {names.EMULATOR_UID})")
     with Socket(family.inet) as client:
         client.settimeout(SECONDS)
@@ -86,7 +86,7 @@ def _is_emulator(family: Family, port: int) -> None:
             raise ProofError(f"a connection does not arrive at {family.loopback} port {port}")
         client.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % family.address.encode())
         if SERVER not in _head(client):
-            raise ProofError(f"what listens on port {port} does not answer as the emulator")
+            raise ProofError(f"the listener on port {port} does not answer as the emulator does")
 
 
 def _holders(family: Family, port: int) -> set[int]:

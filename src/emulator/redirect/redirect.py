@@ -41,7 +41,7 @@ class RedirectError(Exception):
 def main(argv: list[str]) -> int:
     """Write the redirect; 2 for a wrong setting or option, 1 if the redirect is not in effect."""
     if other := [word for word in argv if word != WAIT]:
-        return fail(f"unknown option {other[0]!r}: redirect takes {WAIT} alone; set {names.ENV_PORT} for the port", 2)
+        return fail(f"unknown option {other[0]!r}: redirect takes only {WAIT}; set the port by {names.ENV_PORT}", 2)
     try:
         for line in redirect(redirect_settings(environment()), wait=WAIT in argv):
             print(f"imds-emulator redirect: {line}", flush=True)  # noqa: T201 - the log of an init container
@@ -151,7 +151,7 @@ def prove(family: Family, port: int, programs: list[str]) -> str:
     except ProofError as error:
         where = f"{family.address} port {names.IMDS_PORT} is not redirected to {family.loopback} port {port}"
         raise RedirectError(
-            f"{where}: {error}: find which rules or process of the pod are in the way, {ENV_MODE}"
+            f"{where}: {error}: find the rules or the process in the pod that prevent it, {ENV_MODE}"
         ) from None
     return f"{family.address} port {names.IMDS_PORT} is redirected to port {port} by {', '.join(programs)}"
 
@@ -162,13 +162,13 @@ def add_address(family: Family) -> None:
         network.add_to_loopback(family)
     except OSError as error:
         raise RedirectError(
-            f"{family.address} can't be added to interface {network.LOOPBACK}: {error}: {ENV_MODE}"
+            f"{family.address} cannot be added to interface {network.LOOPBACK}: {error}: {ENV_MODE}"
         ) from None
 
 
 def closed(family: Family, why: str) -> str:
     """Return the line about a family that has no tables."""
-    return f"{family.address} port {names.IMDS_PORT} is closed: no {family.name} nat tables ({why})"
+    return f"{family.address} port {names.IMDS_PORT} is closed: {family.name} nat tables are missing ({why})"
 
 
 def late(settings: RedirectSettings, what: str) -> str:
@@ -180,11 +180,13 @@ def late(settings: RedirectSettings, what: str) -> str:
 
 def missing(held: set[str], reasons: list[str]) -> str:
     """Return what has to change so that nat rules can be written: the container's capabilities, else the node."""
-    said = f"({'; '.join(reasons)})"
+    why = f"({'; '.join(reasons)})"
     absent = [name for name in CAPABILITIES.values() if name not in held]
     if absent:
-        return f"no capability {' and '.join(absent)}: run as uid 0 with NET_ADMIN and NET_RAW, {ENV_MODE} {said}"
-    return f"no IPv4 nat tables here: load nf_tables or iptable_nat on the node, {ENV_MODE} {said}"
+        return (
+            f"capability {' and '.join(absent)} is missing: run as uid 0 with NET_ADMIN and NET_RAW, {ENV_MODE} {why}"
+        )
+    return f"IPv4 nat tables are missing: load nf_tables or iptable_nat on the node, {ENV_MODE} {why}"
 
 
 def capabilities(status: str) -> set[str]:

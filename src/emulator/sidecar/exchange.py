@@ -73,9 +73,9 @@ def outcome_of(said: bytes, now: float) -> "tuple[Credentials | Failure, str]":
         sts_now = float(date) if date else None
         expires_at = expiry_on_this_clock(float(expiration), sts_now, now)
     except ValueError:
-        return Failure("ExchangeDied", f"no outcome within {LIMIT_SECONDS:g} s"), ""
+        return Failure("ExchangeDied", f"the exchange did not end within {LIMIT_SECONDS:g} s"), ""
     if not now < expires_at < now + LIFE_LIMIT_SECONDS:  # to take dead ones would be to ask again at once, for ever
-        message = "credentials that have expired, or never will, by this node's clock"
+        message = "by this node's clock, the credentials have expired already or last too long"
         return Failure(BAD_ANSWER, message, request_id=request_id), request_id
     skew_seconds = None if sts_now is None else now - sts_now
     credentials = Credentials(access_key_id, secret_access_key, token, expires_at, now, skew_seconds=skew_seconds)
@@ -134,5 +134,5 @@ def unpack(message: bytes) -> list[str]:
     """Return the fields of a message; ValueError if it is not whole."""
     length, separator, body = message.partition(b":")
     if not separator or length != b"%d" % len(body):
-        raise ValueError("a message that broke off")
+        raise ValueError("a truncated message")
     return body.decode().split("\0")

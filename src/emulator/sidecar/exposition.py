@@ -16,24 +16,28 @@ MEDIA_TYPE = "text/plain; version=0.0.4"
 
 # name -> (type, labels, help)
 TABLE = {
-    "imds_emulator_requests_total": ("counter", ("code",), "Answers on the credential port, by HTTP status."),
+    "imds_emulator_requests_total": ("counter", ("code",), "Responses on the credential port, by HTTP status."),
     "imds_emulator_exchanges_total": (
         "counter",
         ("result", "sts_code"),
-        "Exchanges with STS, by result (success, failure) and error code: of STS, or ours if it was not reached.",
+        "Exchanges with STS, by result (success, failure) and error code: of STS, or the emulator's if not reached.",
     ),
-    "imds_emulator_exchange_duration_seconds": ("histogram", (), "Time that exchanges with STS took."),
+    "imds_emulator_exchange_duration_seconds": ("histogram", (), "Duration of exchanges with STS."),
     "imds_emulator_credentials_remaining_seconds": (
         "gauge",
         (),
-        "Time until the credentials that are served expire, 0 while there are none.",
+        "Time until the served credentials expire; 0 without credentials.",
     ),
     "imds_emulator_last_success_age_seconds": (
         "gauge",
         (),
-        "Time since the last exchange that brought credentials; absent before the first.",
+        "Time since the last successful exchange; absent before the first.",
     ),
-    "imds_emulator_build_info": ("gauge", ("version", "imds_version"), "Always 1; the labels say what runs."),
+    "imds_emulator_build_info": (
+        "gauge",
+        ("version", "imds_version"),
+        "Always 1; the labels name version and IMDS mode.",
+    ),
 }
 
 

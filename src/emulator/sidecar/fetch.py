@@ -75,7 +75,7 @@ def read_token(path: str) -> str:
     except OSError as error:
         raise Unreachable("TokenUnreadable", f"{path}: {error.strerror}") from None
     except ValueError:
-        raise Unreachable("TokenUnreadable", f"{path} holds no token: it is not ASCII") from None
+        raise Unreachable("TokenUnreadable", f"{path} does not contain a token: it is not ASCII") from None
     if not token:
         raise Unreachable("TokenUnreadable", f"{path} is empty")
     return token

@@ -65,6 +65,6 @@ def _listen(variable: str, family: int, address: str, port: int) -> socket:
         listening.bind((address, port))
         listening.listen(BACKLOG)
     except OSError as error:
-        raise wrong(variable, str(port), f"can't listen on {address}: {error.strerror}; choose a free port") from None
+        raise wrong(variable, str(port), f"can't listen on {address}: {error.strerror}: choose a free port") from None
     listening.setblocking(False)  # noqa: FBT003 - positional only
     return listening

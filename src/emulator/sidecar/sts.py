@@ -156,14 +156,14 @@ def _unchunk(data: bytes) -> bytes | None:
 def read_outcome(answer: Answer | None, token: str, role_arn: str, now: float) -> Grant | Failure:
     """Return what an answer of STS means. `token`: the one sent, which no message may repeat. `now`: by this clock."""
     if answer is None:
-        return Failure(BAD_ANSWER, "the answer broke off or was not HTTP")
+        return Failure(BAD_ANSWER, "the response was truncated or was not HTTP")
     fields = _fields(answer.body)
     request_id = clean(fields.get("RequestId", answer.headers.get("x-amzn-requestid", "")), token)
     date = _http_date(answer.headers.get("date", ""))
     if answer.status != 200:  # noqa: PLR2004 - HTTP's OK
         code, message = clean(fields.get("Code", ""), token), clean(fields.get("Message", ""), token)
         if not code.isalnum() or len(code) > CODE_LIMIT:
-            code, message = BAD_ANSWER, f"HTTP {answer.status} without an error of STS"
+            code, message = BAD_ANSWER, f"HTTP {answer.status} without an error code of STS"
         wait_seconds = retry_after_seconds(answer.headers.get("retry-after", ""), now if date is None else date)
         return Failure(code, message, answer.status, request_id, wait_seconds)
     access_key_id, secret_access_key, session_token = (

@@ -115,6 +115,6 @@ def _trust(context: "_ssl._SSLContext", file: str | None) -> None:
     try:
         context.load_verify_locations(file)
     except _ssl.SSLError:
-        raise Unreachable("RootsUnreadable", f"{file} holds no certificate in PEM") from None
+        raise Unreachable("RootsUnreadable", f"{file} does not contain a PEM certificate") from None
     except OSError as error:
         raise Unreachable("RootsUnreadable", f"{file}: {error.strerror}") from None

@@ -241,7 +241,7 @@ def test_configuration_deleted(site: Site, creation: Creation, figures: Figures)
     time.sleep(CALM_SECONDS)
     refused = creation.lost(labelled=True, since=times.broken_at + 1)
     assert refused
-    assert [each for each in refused if "the pod was not injected and would take the node's role" not in each] == []
+    assert [each for each in refused if "the pod was not injected and would get the node's role" not in each] == []
     upgraded = time.monotonic()
     site.release.install(VALUES)
     time.sleep(CALM_SECONDS)

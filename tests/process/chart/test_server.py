@@ -84,7 +84,7 @@ def test_scope(any_server: Server) -> None:
 
     assert "" == any_server.try_pod(label=None)
     if any_server.minor >= 30:  # it learns of a policy by and by
-        any_server.wait_for("which leaves the pod alone", label="true")
+        any_server.wait_for("the pod is left unchanged", label="true")
 
 
 def test_policy_mode(server: Server) -> None:

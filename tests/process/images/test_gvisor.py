@@ -49,7 +49,7 @@ os.kill(child, signal.SIGKILL)
 """
 CAPABILITIES = ("NET_ADMIN", "NET_RAW", "SETGID", "SETUID", "KILL")
 LOST = (
-    "imds-emulator redirect: not in effect on this node: the emulator's own way past a mesh, "
+    "imds-emulator redirect: not in effect on this node: the exemption of the emulator's connections from a mesh, "
     "the drop of other TCP to the metadata addresses, the drop of raw frames (nft: "
 )
 LINES = (

@@ -192,7 +192,7 @@ def test_command_of_a_checkout(rootfs: dict[str, Path]) -> None:
     """A command that only a checkout has says so."""
     done = container.run(rootfs["emulator"], PROGRAM, "inject")
 
-    assert (2, "", "imds-emulator: inject is not in the images: run it from a checkout\n") == astuple(done)
+    assert (2, "", "imds-emulator: inject is not part of the images: run it from a checkout\n") == astuple(done)
 
 
 @pytest.mark.parametrize("command", [(PROGRAM,), ("/usr/bin/python3.13", "-m", "emulator")])
@@ -244,7 +244,9 @@ def test_redirect_without_capabilities(rootfs: dict[str, Path]) -> None:
     done = container.run(rootfs["redirect"], PROGRAM, "redirect", uid=0)
 
     assert (1, "") == (done.status, done.out)
-    assert done.err.startswith("imds-emulator redirect: no capability NET_ADMIN and NET_RAW: run as uid 0 with ")
+    assert done.err.startswith(
+        "imds-emulator redirect: capability NET_ADMIN and NET_RAW is missing: run as uid 0 with "
+    )
     assert 1 == done.err.count("\n")
 
 

@@ -23,8 +23,8 @@ RULE = "-A IMDS_EMULATOR -d 169.254.169.254/32 -p tcp -m tcp --dport 80 -j REDIR
 OURS = ["-N IMDS_EMULATOR", JUMP, RULE]
 OURS_IPV6 = [line.replace("169.254.169.254/32", "fd00:ec2::254/128") for line in OURS]
 LOST = (
-    "imds-emulator redirect: not in effect on this node: the emulator's own way past a mesh, "
-    "the drop of other TCP to the metadata addresses, the drop of raw frames (nft: no such program)\n"
+    "imds-emulator redirect: not in effect on this node: the exemption of the emulator's connections from a mesh, "
+    "the drop of other TCP to the metadata addresses, the drop of raw frames (nft: program not found)\n"
 )
 
 
@@ -142,8 +142,8 @@ def test_no_ipv6_tables(new_pod: Callable[..., Pod], path_with: Callable[..., st
 
     assert (0, "") == (result.status, result.err)
     assert (
-        "imds-emulator redirect: fd00:ec2::254 port 80 is closed: no IPv6 nat tables "
-        "(ip6tables-nft: no such program; ip6tables-legacy: no such program)"
+        "imds-emulator redirect: fd00:ec2::254 port 80 is closed: IPv6 nat tables are missing "
+        "(ip6tables-nft: program not found; ip6tables-legacy: program not found)"
     ) in result.out
     assert ("node", "emulator", "ECONNREFUSED") == (before, pod.ask(IMDS_IPV4, 80), pod.ask(IMDS_IPV6, 80))
 
@@ -174,7 +174,7 @@ def test_dual_stack_without_ipv4_tables(new_pod: Callable[..., Pod], path_with: 
     result = new_pod(ipv6=True).redirect(PATH=path_with("nft", families=("ip6tables",)))
 
     assert (1, "") == (result.status, result.out)
-    assert "no IPv4 nat tables here" in result.err
+    assert "IPv4 nat tables are missing" in result.err
 
 
 def test_each_family(new_pod: Callable[..., Pod], path_with: Callable[..., str]) -> None:

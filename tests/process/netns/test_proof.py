@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOT = "imds-emulator redirect: 169.254.169.254 port 80 is not redirected to 127.0.0.1 port 16925: "
-REMEDY = ": find which rules or process of the pod are in the way, or annotate the pod imds-emulator/redirect: env\n"
+REMEDY = ": find the rules or the process in the pod that prevent it, or annotate the pod imds-emulator/redirect: env\n"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_answer_of_another(new_pod: Callable[..., Pod]) -> None:
 
     result = pod.redirect()
 
-    assert f"{NOT}what listens on port 16925 does not answer as the emulator{REMEDY}" == result.err
+    assert f"{NOT}the listener on port 16925 does not answer as the emulator does{REMEDY}" == result.err
 
 
 @pytest.mark.parametrize("priority", ["-100", "-150"])

@@ -142,7 +142,7 @@ def test_no_effect(new_pod: Callable[..., Pod]) -> None:
     assert (1, "") == (result.status, result.out)
     assert (
         "imds-emulator redirect: 169.254.169.254 port 80 is not redirected to 127.0.0.1 port 16925: "
-        "[Errno 111] Connection refused: find which rules or process of the pod are in the way, "
+        "[Errno 111] Connection refused: find the rules or the process in the pod that prevent it, "
         "or annotate the pod imds-emulator/redirect: env\n"
     ) == result.err
 
@@ -163,9 +163,9 @@ def test_no_programs(pod: Pod, tmp_path: Path) -> None:
 
     assert (1, "") == (result.status, result.out)
     assert (
-        "imds-emulator redirect: no IPv4 nat tables here: load nf_tables or iptable_nat on the node, "
+        "imds-emulator redirect: IPv4 nat tables are missing: load nf_tables or iptable_nat on the node, "
         "or annotate the pod imds-emulator/redirect: env "
-        "(nft: no such program; iptables-nft: no such program; iptables-legacy: no such program)\n"
+        "(nft: program not found; iptables-nft: program not found; iptables-legacy: program not found)\n"
     ) == result.err
 
 
@@ -180,7 +180,7 @@ def test_no_capability(new_pod: Callable[..., Pod], dropped: str, named: str, fa
 
     assert (1, "") == (result.status, result.out)
     assert re.fullmatch(
-        rf"imds-emulator redirect: no capability {named}: run as uid 0 with NET_ADMIN and NET_RAW, "
+        rf"imds-emulator redirect: capability {named} is missing: run as uid 0 with NET_ADMIN and NET_RAW, "
         r"or annotate the pod imds-emulator/redirect: env \(nft: .+; iptables-nft: .+; iptables-legacy: .+\)\n",
         result.err,
     )

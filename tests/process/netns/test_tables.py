@@ -95,7 +95,7 @@ def test_beside_rules_of_before(pod: Pod) -> None:
     [
         ('"egress"', "the drop of raw frames"),
         ('"closed"', "the drop of other TCP to the metadata addresses"),
-        ('"probes"', "the emulator's own way past a mesh"),
+        ('"probes"', "the exemption of the emulator's connections from a mesh"),
     ],
 )
 def test_kernel_lacks_a_part(pod: Pod, path_lacking: Callable[[str], str], word: str, lost: str) -> None:
@@ -118,7 +118,7 @@ def test_kernel_lacks_nat(pod: Pod, path_lacking: Callable[[str], str]) -> None:
 
     assert (0, "") == (result.status, result.err)
     by = REDIRECTED.format("iptables-nft, iptables-legacy")
-    assert LACKS.format("the emulator's own way past a mesh") + by == result.out
+    assert LACKS.format("the exemption of the emulator's connections from a mesh") + by == result.out
     assert ("emulator", "timeout") == (pod.ask(IMDS_IPV4, 80), pod.ask(IMDS_IPV4, 8080))
 
 

@@ -36,7 +36,11 @@ READ = "event=parameters-changed"  # what the webhook logs when it has read its 
 ACCOUNT = "imds-emulator"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 # A case, and a word of the answer that only an object of ours that is in force can have put there.
-SIGNS = {"plain": "imds-redirect", "host-network": "hostNetwork is", "label-true": "leaves the pod alone"}
+SIGNS = {
+    "plain": "imds-redirect",
+    "host-network": "spec.hostNetwork: Invalid value",
+    "label-true": "the pod is left unchanged",
+}
 
 MADE_BEFORE = "made-before"  # a pod in the namespace of the case `plain`
 

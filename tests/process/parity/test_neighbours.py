@@ -133,10 +133,10 @@ def test_container_ahead_of_ours(mode: Mode, namespace: str) -> None:
 LEFT = {
     "injected": "",
     "mesh-ahead": "",
-    "container-ahead": 'init container "agent-init" stands before imds-emulator and imds-redirect',
-    "redirect-ahead": 'init container "imds-redirect" stands before',
+    "container-ahead": 'init container "agent-init" comes before imds-emulator and imds-redirect',
+    "redirect-ahead": 'init container "imds-redirect" comes before',
     "annotations-changed": 'env["IMDS_EMULATOR_ROLE_ARN, IMDS_EMULATOR_REGION, IMDS_EMULATOR_IMDS_VERSION, ',
-    "role-by-field": 'env["IMDS_EMULATOR_ROLE_ARN"] is not the value that the pod\'s annotations ask for',
+    "role-by-field": 'env["IMDS_EMULATOR_ROLE_ARN"] no longer matches the pod\'s annotations',
     "words-by-field": 'env["IMDS_EMULATOR_REGION, IMDS_EMULATOR_IMDS_VERSION, IMDS_EMULATOR_SESSION_NAME, ',
     "impostor-redirect-restarted": '"spec.initContainers[imds-redirect].restartPolicy" is not as it',
     "impostor-token-file": '"spec.initContainers[imds-emulator].env[IMDS_EMULATOR_TOKEN_FILE]" is not as it',

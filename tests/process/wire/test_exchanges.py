@@ -346,7 +346,9 @@ def test_address_in_the_certificate(world: World) -> None:
     world.start_ready(AWS_ENDPOINT_URL_STS=f"https://127.0.0.1:{world.sts.port}")
 
 
-@pytest.mark.parametrize(("text", "reason"), [(None, "No such file or directory"), ("hello", "holds no certificate")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [(None, "No such file or directory"), ("hello", "does not contain a PEM certificate")]
+)
 def test_unreadable_bundle(world: World, tmp_path: Path, text: str | None, reason: str) -> None:
     """A bundle that can't be used is named."""
     bundle = tmp_path / "bundle.pem"
@@ -465,7 +467,7 @@ def test_insecure_endpoint(world: World) -> None:
     assert f"localhost:{sts.port}" == sts.requests[0][1]["Host"]
     warning = next(line for line in emulator.log().splitlines() if "event=insecure-endpoint" in line)
     assert "level=warning" in warning
-    assert f"http://localhost:{sts.port} in the clear" in warning
+    assert f"http://localhost:{sts.port} unencrypted" in warning
 
 
 def test_short_sessions(world: World) -> None:

@@ -274,7 +274,7 @@ def test_port_taken(world: World) -> None:
         command = [sys.executable, "-I", "-S", "-c", MAIN, "serve"]
         result = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=False)
 
-    reason = "can't listen on 127.0.0.1: Address already in use; choose a free port"
+    reason = "can't listen on 127.0.0.1: Address already in use: choose a free port"
     assert (2, f"imds-emulator serve: invalid IMDS_EMULATOR_PORT='{port}': {reason}\n") == (
         result.returncode,
         result.stderr,

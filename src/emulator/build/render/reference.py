@@ -24,11 +24,11 @@ POD_KEYS = {
     f"annotation `{names.ANNOTATION_IMDS_VERSION}`": " or ".join(f"`{choice}`" for choice in names.IMDS_VERSIONS),
     f"annotation `{names.ANNOTATION_REGION}`": "region of the STS endpoint",
     f"annotation `{names.ANNOTATION_SESSION_NAME}`": "name of the role session; default: NAMESPACE.POD",
-    f"annotation `{names.ANNOTATION_SESSION_POLICIES}`": "ARNs of session policies, separated by commas, 10 at most",
+    f"annotation `{names.ANNOTATION_SESSION_POLICIES}`": "ARNs of session policies, separated by commas, at most 10",
     f"annotation `{names.ANNOTATION_REDIRECT}`": " or ".join(f"`{choice}`" for choice in names.REDIRECT_MODES),
     f"annotation `{names.ANNOTATION_APP_REGION}`": "`true` or `false`: give the containers `AWS_REGION`",
     f"annotation `{names.ANNOTATION_CPU_REQUEST}`": "CPU that each injected container requests",
-    f"annotation `{names.ANNOTATION_CPU_LIMIT}`": "CPU limit of each; in a Guaranteed pod the request is equal to it",
+    f"annotation `{names.ANNOTATION_CPU_LIMIT}`": "CPU limit of each; in a Guaranteed pod the request equals it",
     f"annotation `{names.ANNOTATION_MEMORY_REQUEST}`": "memory that each requests",
     f"annotation `{names.ANNOTATION_MEMORY_LIMIT}`": "memory limit of each; `32Mi` at least",
     f"annotation `{names.ANNOTATION_END_WITH_APP}`": (
@@ -37,7 +37,7 @@ POD_KEYS = {
     ),
 }
 NAMESPACE_KEYS = {
-    f"annotation `{names.ANNOTATION_ALLOWED_ROLES}`": "globs on the role ARN, by commas, that its pods may name",
+    f"annotation `{names.ANNOTATION_ALLOWED_ROLES}`": "globs of role ARNs that its pods may request, by commas",
 }
 
 
@@ -50,9 +50,9 @@ def reference(values_table: str) -> str:
         "## A namespace's keys",
         _table(("key", "meaning"), NAMESPACE_KEYS.items()),
         "## Variables of `imds-emulator serve`",
-        "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable is as good as none.",
+        "The chart sets them; by hand, `serve` runs anywhere with the first two. An empty variable counts as unset.",
         _table(("variable", "meaning"), ((f"`{name}`", meaning) for name, meaning in SERVE.items())),
-        "An injected pod has them under names of our own. Where the first is set, those of the SDKs are not read.",
+        "An injected pod uses the emulator's own names. Where the first is set, the SDKs' names are ignored.",
         _table(("by hand", "in a pod"), ((f"`{name}`", f"`{own}`") for name, own in OWN_NAMES.items() if name != own)),
         f"## Metrics of the emulator, port {names.HEALTH_PORT_DEFAULT}",
         _metrics(exposition.TABLE),
