@@ -1,7 +1,4 @@
-"""Log lines: one for each change of state, as key=value, to standard error.
-
-Goes in: a level, an event, its fields. Comes out: a line, written at once.
-"""
+"""Log lines: one for each change of state, as key=value, to standard error."""
 
 import posix
 import time

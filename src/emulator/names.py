@@ -1,7 +1,6 @@
 """The words of the contract: every label, annotation, name, port and address, each spelled once.
 
-Goes in: nothing.
-Comes out: constants. Whoever needs one of these words imports it from here.
+Import these words from here.
 """
 
 # `app.kubernetes.io/name` of everything we install, and its name where nobody chose another.

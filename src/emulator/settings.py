@@ -49,7 +49,7 @@ class SettingsError(Exception):
 
 
 class ServeSettings:
-    """What `serve` is told. Texts and numbers only: it outlives this module, which the sidecar unloads when started."""
+    """The settings of `serve`; strings and numbers only, since it outlives this module, which the sidecar unloads."""
 
     __slots__ = (
         "account_id",
@@ -95,7 +95,7 @@ class ServeSettings:
 
 
 class RedirectSettings:
-    """What `redirect` is told: the emulator's ports and its time to start, where programs are and iptables' lock."""
+    """The settings of `redirect`."""
 
     __slots__ = ("health_port", "lock_file", "path", "port", "startup_seconds")
 
@@ -265,7 +265,7 @@ def _root_certificates(environ: "Mapping[str, str]", endpoint_name: str, role: R
 
 
 def session_policies(environ: "Mapping[str, str]", name: str) -> str:
-    """Return the ARNs of session policies, separated by commas, "" if there are none; raises SettingsError."""
+    """Return the ARNs of session policies, separated by commas, possibly ""; raises SettingsError."""
     arns = [arn.strip() for arn in text(environ, name).split(",") if arn.strip()]
     for arn in arns:
         if not is_policy_arn(arn):
@@ -278,7 +278,7 @@ def session_policies(environ: "Mapping[str, str]", name: str) -> str:
 
 
 def endpoint(environ: "Mapping[str, str]", name: str, insecure_allowed_by: str) -> str:
-    """Return a URL in place of STS' own, "" if there is none; raises SettingsError.
+    """Return a URL in place of STS' own, or ""; raises SettingsError.
 
     `insecure_allowed_by`: the variable without which the token goes over TLS only.
     """
@@ -294,7 +294,7 @@ def endpoint(environ: "Mapping[str, str]", name: str, insecure_allowed_by: str) 
 
 
 def proxy(environ: "Mapping[str, str]", name: str) -> str:
-    """Return the URL of a proxy, "" if there is none; raises SettingsError."""
+    """Return the URL of a proxy, or ""; raises SettingsError."""
     value = text(environ, name)
     scheme, separator, rest = value.rpartition("://")
     authority = rest.rstrip("/").rpartition("@")[2]

@@ -1,7 +1,6 @@
 """A control group with limits, as the kubelet gives one to a container.
 
-Goes in: bytes of memory, cores, and their weight.
-Comes out: words that put a program into the group; what it used at most.
+It gives the words that start a program in the group, and the most memory that the group used.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`make check`: the checks that read the code without running it, each named, all run, the worst status returned.
 
-Goes in: the work tree. Comes out: each tool's own complaints, and one line a check.
+Each tool prints its own complaints, and each check one line.
 """
 
 from __future__ import annotations

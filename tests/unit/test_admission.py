@@ -67,13 +67,13 @@ def test_refused() -> None:
     ids=str,
 )
 def test_untouched(changed: Object) -> None:
-    """C12: whatever is not the creation of a pod is allowed as it is."""
+    """Whatever is not the creation of a pod is allowed as it is."""
     for name in ("plain", "annotation-missing"):
         assert {"uid": f"uid-of-{name}", "allowed": True} == answer(BY_NAME[name], **changed)
 
 
 def test_dry_run() -> None:
-    """C64: a dry run has the same answer."""
+    """A dry run has the same answer."""
     assert answer(BY_NAME["plain"]) == answer(BY_NAME["plain"], dryRun=True)
 
 

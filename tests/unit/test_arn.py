@@ -18,30 +18,30 @@ PLAIN = f"arn:aws:iam::{ACCOUNT}:role/app-role"
     ("text", "partition", "path", "name"),
     [
         (PLAIN, "aws", "/", "app-role"),
-        (f"arn:aws:iam::{ACCOUNT}:role/team/app/app-role", "aws", "/team/app/", "app-role"),  # C27
-        (f"arn:aws-cn:iam::{ACCOUNT}:role/r", "aws-cn", "/", "r"),  # C28
-        (f"arn:aws-us-gov:iam::{ACCOUNT}:role/r", "aws-us-gov", "/", "r"),  # C28
+        (f"arn:aws:iam::{ACCOUNT}:role/team/app/app-role", "aws", "/team/app/", "app-role"),
+        (f"arn:aws-cn:iam::{ACCOUNT}:role/r", "aws-cn", "/", "r"),
+        (f"arn:aws-us-gov:iam::{ACCOUNT}:role/r", "aws-us-gov", "/", "r"),
         (f"arn:aws:iam::{ACCOUNT}:role/a+b=c,d.e@f-g_h", "aws", "/", "a+b=c,d.e@f-g_h"),
         (f"arn:aws:iam::{ACCOUNT}:role/a:b/r", "aws", "/a:b/", "r"),
-        (f"arn:aws:iam::{ACCOUNT}:role/" + "n" * 64, "aws", "/", "n" * 64),  # C30
-        (f"arn:aws:iam::{ACCOUNT}:role/" + "p" * 510 + "/" + "n" * 64, "aws", "/" + "p" * 510 + "/", "n" * 64),  # C30
+        (f"arn:aws:iam::{ACCOUNT}:role/" + "n" * 64, "aws", "/", "n" * 64),
+        (f"arn:aws:iam::{ACCOUNT}:role/" + "p" * 510 + "/" + "n" * 64, "aws", "/" + "p" * 510 + "/", "n" * 64),
     ],
 )
 def test_parts(text: str, partition: str, path: str, name: str) -> None:
-    """A role's ARN gives its partition, account, path and name (C27, C28, C30)."""
+    """A role's ARN gives its partition, account, path and name."""
     role = parse_role_arn(text)
 
     assert (text, partition, ACCOUNT, path, name) == (role.text, role.partition, role.account_id, role.path, role.name)
 
 
 def test_white_space_around_it_is_dropped() -> None:
-    """A line end, as YAML block text leaves it, is no part of the ARN (C26)."""
+    """A line end, as YAML block text leaves it, is not part of the ARN."""
     assert PLAIN == parse_role_arn(f" {PLAIN}\n").text
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n"])
 def test_empty(text: str) -> None:
-    """Nothing, or white space, is told to be empty (C25)."""
+    """Nothing, or white space, is told to be empty."""
     with pytest.raises(ValueError, match=r"^the role ARN is empty; expected arn:PARTITION:iam::ACCOUNT:role"):
         parse_role_arn(text)
 
@@ -67,7 +67,7 @@ WRONG = {
 
 @pytest.mark.parametrize("text", WRONG)
 def test_no_role(text: str) -> None:
-    """What is not the ARN of a role is shown, with the reason and the expected form (C29, C30)."""
+    """What is not the ARN of a role is shown, with the reason and the expected form."""
     shown = text if len(text) <= 100 else text[:100] + "..."
 
     with pytest.raises(ValueError, match=r".") as error:

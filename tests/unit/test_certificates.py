@@ -73,7 +73,7 @@ def test_certificates_differ_in_name() -> None:
 
 
 def test_long_names() -> None:
-    """C57: a Service name of 63 characters in a namespace of 63 is in the certificate whole."""
+    """A Service name of 63 characters in a namespace of 63 is in the certificate whole."""
     name = f"{'s' * 63}.{'n' * 63}.svc"
 
     assert error_of({name}, name) is None

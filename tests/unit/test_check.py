@@ -116,7 +116,7 @@ def test_healthy_pod(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("value", ["true", "yes", None])
 def test_label_that_does_not_count(value: str | None) -> None:
-    """Only "True" turns the emulator on; the value that is there is shown (C24)."""
+    """Only "True" turns the emulator on; the value that is there is shown."""
     pod = injected_pod()
     pod["metadata"]["labels"] = {names.LABEL_ENABLED: value} if value else None
     found = check_pod.label(pod)
@@ -338,7 +338,7 @@ def test_dry_run_of_a_role() -> None:
 
 
 def test_dry_run_where_roles_are_listed() -> None:
-    """That the list lacks the role that stands in is no failure; that it lacks the role of the user is one."""
+    """That the list lacks the role that stands in is not a failure; that it lacks the role of the user is one."""
     cluster = installed(allowedRolesMode="enforce", allowedRoles=ARN)
     stood_in = trial.dry_run(cluster, "team-a")
     other = trial.dry_run(cluster, "team-a", ARN + "-2")
@@ -350,7 +350,7 @@ def test_dry_run_where_roles_are_listed() -> None:
 
 
 def test_check_of_a_role(capsys: pytest.CaptureFixture[str]) -> None:
-    """`check` tries the pod with the role that it is given, and takes none that is no role's ARN."""
+    """`check` tries the pod with the role that it is given, and takes none that is not a role's ARN."""
     cluster = installed(allowedRolesMode="enforce", allowedRoles=ARN)
     cluster.answers["/version"] = {"major": "1", "minor": "36", "gitVersion": "v1.36.0"}
     check.main(["-n", "team-a", "--role-arn", ARN], cluster)
@@ -527,7 +527,7 @@ MAY_NOT_CREATE = 'pods is forbidden: User "u" cannot create resource "pods" in A
 
 
 def test_with_few_rights(capsys: pytest.CaptureFixture[str]) -> None:
-    """C89: what the user may not ask is unknown, with the right that is needed, and no failure."""
+    """What the user may not ask is unknown, with the right that is needed, and no failure."""
     forbidden = [
         f"{GROUP}/v1/mutatingwebhookconfigurations",
         "/api/v1/nodes",
@@ -546,7 +546,7 @@ def test_with_few_rights(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_pod_with_few_rights() -> None:
-    """C89: of a pod, or of its log, that may not be read nothing is said but who can."""
+    """Of a pod, or of its log, that may not be read nothing is said but who can."""
     running = {"ready": False, "state": {"running": {}}}
     cluster = FakeCluster({POD_PATH: injected_pod(**running), f"{POD_PATH}/log": MAY_NOT})
 
@@ -573,7 +573,7 @@ def kubelets(*versions: str) -> FakeCluster:
     ],
 )
 def test_kubelets(versions: list[str], native: bool | None, states: list[str]) -> None:  # noqa: FBT001 - a case
-    """C87: native sidecars need kubelets of 1.29; those of 1.35 have kubernetes#137146."""
+    """Native sidecars need kubelets of 1.29; those of 1.35 have kubernetes#137146."""
     assert [line.state for line in nodes(kubelets(*versions), native=native)] == states
 
 
@@ -598,7 +598,7 @@ def token(**said: str) -> str:
 
 @pytest.mark.parametrize("published", ["https://issuer.example/", "https://issuer.example"])
 def test_issuer_is_compared_as_it_is(published: str) -> None:
-    """C69: a slash at the end is part of the issuer, which the token decides, whatever the API server says."""
+    """A slash at the end is part of the issuer, which the token decides, whatever the API server says."""
     asked: list[str] = []
 
     def fetch(url: str) -> bytes:
@@ -654,7 +654,7 @@ def test_what_is_served() -> None:
 
 
 def test_copy_of_a_pod() -> None:
-    """C73: a copy that lost label and annotations serves what admission saw, and none of that is a failure."""
+    """A copy that lost label and annotations serves what admission saw, and none of that is a failure."""
     pod = fixed_pod()
     pod["metadata"] = {"name": "app", "namespace": "team-a"}
     found = check_pod.findings(FakeCluster({POD_PATH: pod}), "team-a", "app")
@@ -695,7 +695,7 @@ def test_insecure_endpoint() -> None:
 
 @pytest.mark.parametrize("container", yaml.safe_load(VALUES.read_text())["mesh"]["containers"])
 def test_mesh_that_keeps_sts_away(container: str) -> None:
-    """C86: where STS is not reached and a mesh is in the pod, of any that may stand there, its remedy is named."""
+    """Where STS is not reached and a mesh is in the pod, of any that may stand there, its remedy is named."""
     pod = injected_pod(ready=False, state={"running": {}})
     pod["spec"]["containers"].append({"name": container})
     log = f"time=t level=warning event=exchange-failed {ROLE} sts_code=ConnectFailed credentials=none\n"
@@ -710,7 +710,7 @@ def test_mesh_that_keeps_sts_away(container: str) -> None:
 
 
 def test_v1_disabled() -> None:
-    """C83: a container that has IMDSv1 switched off is warned of where only v1 is served."""
+    """A container that has IMDSv1 switched off is warned of where only v1 is served."""
     for version, warned in (("v1", True), ("v1-and-v2", False)):
         pod = fixed_pod(**{names.ENV_IMDS_VERSION: version})
         pod["metadata"]["annotations"][names.ANNOTATION_IMDS_VERSION] = "v2"
@@ -723,7 +723,7 @@ def test_v1_disabled() -> None:
 @pytest.mark.claim("S16")
 @pytest.mark.parametrize("output", ["text", "json"])
 def test_nothing_of_a_pod_is_printed_raw(capsys: pytest.CaptureFixture[str], output: str) -> None:
-    """C97: escape sequences, and characters that can't be seen, are shown as escapes."""
+    """Escape sequences, and characters that can't be seen, are shown as escapes."""
     evil = "\x1b[2J\x1b]0;x\x07\u202e\u2066\u00ad\u2800\r\n"
     pod = injected_pod(state={"waiting": {"reason": "ErrImagePull", "message": f"image {evil}"}})
     pod["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN] = evil

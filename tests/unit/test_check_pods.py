@@ -133,7 +133,7 @@ def test_none(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_not_permitted(capsys: pytest.CaptureFixture[str]) -> None:
-    """C89: who may not list pods of all namespaces is told who can, and what else to ask; it is no failure."""
+    """Who may not list pods of all namespaces is told who can, and what else to ask; it is not a failure."""
 
     class Forbidding(Paged):
         def get(self, path: str, **_: str) -> Any:  # noqa: ANN401 - decoded JSON
@@ -147,7 +147,7 @@ def test_not_permitted(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_columns_of_odd_names(capsys: pytest.CaptureFixture[str]) -> None:
-    """C97: a role with an escape sequence is shown escaped, and the columns stay."""
+    """A role with an escape sequence is shown escaped, and the columns stay."""
     check.main(["pods"], Paged([pod("a", role="\x1b[31mred"), pod("b")]))
     lines = capsys.readouterr().out.splitlines()
 

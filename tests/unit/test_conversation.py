@@ -80,7 +80,7 @@ def test_waiting() -> None:
 
 
 def test_nothing_after_the_last() -> None:
-    """After Connection: close, and after what is no request, nothing more is answered."""
+    """After Connection: close, and after what is not a request, nothing more is answered."""
     for last, state in ((b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", ENDING), (b"nonsense\r\n\r\n", REFUSED)):
         conversation, counted = make()
         conversation.hear(last + REQUESTS[0], NOW)

@@ -20,7 +20,7 @@ UNLIMITED = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
 @pytest.fixture
 def unlimited() -> Iterator[None]:
-    """Start what a test starts without a limit: whoever inherits one would pass whatever the code does."""
+    """Start what a test starts without a limit: a process that inherits one would pass whatever the code does."""
     before = resource.getrlimit(resource.RLIMIT_CORE)
     try:
         resource.setrlimit(resource.RLIMIT_CORE, UNLIMITED)

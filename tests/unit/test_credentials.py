@@ -81,7 +81,7 @@ def until(
 @pytest.mark.parametrize("chance", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("duration_seconds", [900, 3600, 43200])
 def test_margin(chance: float, duration_seconds: int) -> None:
-    """While STS works no client sees less than half of the life left; STS is asked seldom (C47, R4)."""
+    """While STS works no client sees less than half of the life left; STS is asked seldom."""
     world = World(always, duration_seconds=duration_seconds, chance=chance)
     left: list[float | None] = []
     for _ in range(2 * 3600):
@@ -93,7 +93,7 @@ def test_margin(chance: float, duration_seconds: int) -> None:
 
 
 def test_at_least_26_minutes() -> None:
-    """An hour's credentials never have less than 26 minutes left, even when a refresh takes three tries (R4)."""
+    """An hour's credentials never have less than 26 minutes left, even when a refresh takes three tries."""
     failing = {2, 3}
     world = World(lambda _, duration: NO_NAME if len(world.calls) in failing else duration)
     left = []
@@ -116,7 +116,7 @@ def test_refreshes_of_many_pods_are_spread() -> None:
 
 
 def test_the_same_credentials_until_a_refresh() -> None:
-    """R6: between two refreshes the keys do not change."""
+    """Between two refreshes the keys do not change."""
     world = World(always)
     seen: dict[str, None] = {}
     for _ in range(4000):
@@ -129,7 +129,7 @@ def test_the_same_credentials_until_a_refresh() -> None:
 
 @pytest.mark.parametrize("failure", [DENIED, NO_NAME, UNAVAILABLE, THROTTLED, INVALID_TOKEN])
 def test_outage(failure: Failure) -> None:
-    """R5: old credentials are served to their true end and not a second longer, and STS is tried all the while."""
+    """Old credentials are served to their true end and not a second longer, and STS is tried all the while."""
     world = World(lambda now, duration: duration if now - START < 10 else failure)
     world.run(3600)
     assert 1.0 == world.left_seconds()
@@ -140,7 +140,7 @@ def test_outage(failure: Failure) -> None:
 
 
 def test_denied() -> None:
-    """AccessDenied is asked again at a slow pace, and heals by itself within a minute (C45)."""
+    """AccessDenied is asked again at a slow pace, and heals by itself within a minute."""
     world = World(until(600, DENIED))
     world.run(600)
     calls, status = len(world.calls), world.lifecycle.http_status()
@@ -152,7 +152,7 @@ def test_denied() -> None:
 
 @pytest.mark.parametrize("failure", [INVALID_TOKEN, IDP])
 def test_identity_errors_pass(failure: Failure) -> None:
-    """A token that AWS can't check yet is tried again within seconds (C44)."""
+    """A token that AWS can't check yet is tried again within seconds."""
     world = World(lambda *_: failure if len(world.calls) <= 2 else 3600.0)
     world.run(4)
 
@@ -161,7 +161,7 @@ def test_identity_errors_pass(failure: Failure) -> None:
 
 
 def test_invalid_token_for_good() -> None:
-    """R14: a token that AWS refuses again and again counts as refused."""
+    """A token that AWS refuses again and again counts as refused."""
     world = World(lambda *_: INVALID_TOKEN)
     statuses = []
     for _ in range(120):
@@ -173,7 +173,7 @@ def test_invalid_token_for_good() -> None:
 
 
 def test_expired_token() -> None:
-    """The token is read again and the call made once more at once; then it is retried with back-off (C43)."""
+    """The token is read again and the call made once more at once; then it is retried with back-off."""
     world = World(lambda *_: EXPIRED_TOKEN)
     world.run(100)
 
@@ -183,7 +183,7 @@ def test_expired_token() -> None:
 
 
 def test_expired_token_once() -> None:
-    """A token that was replaced meanwhile gives credentials in the same second (C43)."""
+    """A token that was replaced meanwhile gives credentials in the same second."""
     world = World(lambda *_: EXPIRED_TOKEN if len(world.calls) == 1 else 3600.0)
     world.step()
 
@@ -205,7 +205,7 @@ def test_backoff(failure: Failure) -> None:
 
 
 def test_name_that_does_not_resolve_at_first() -> None:
-    """With nothing to serve, an STS that can't be reached is tried every 4 s at least (C46)."""
+    """With nothing to serve, an STS that can't be reached is tried every 4 s at least."""
     world = World(until(20, NO_NAME))
     world.run(25)
 
@@ -223,7 +223,7 @@ def test_unreachable_while_there_are_credentials() -> None:
 
 
 def test_duration_longer_than_the_role_allows() -> None:
-    """Where the role's sessions are shorter than the duration set, 3600 s are asked for, at once (C48)."""
+    """Where the role's sessions are shorter than the duration set, 3600 s are asked for, at once."""
     asked: list[int] = []
 
     def answer(_: float, duration_seconds: int) -> float | Failure:
@@ -263,7 +263,7 @@ def test_other_validation_errors_are_final() -> None:
     ],
 )
 def test_http_status(failure: Failure, status: int) -> None:
-    """R14: 500 where STS refuses for good, 503 where it may pass."""
+    """500 where STS refuses for good, 503 where it may pass."""
     lifecycle = Lifecycle(3600, START)
     lifecycle.fail(failure, START, 0.5)
 
@@ -315,14 +315,14 @@ def test_what_sdks_try_again_passes(code: str) -> None:
 
 @pytest.mark.parametrize("status", [408, 425, 429])
 def test_statuses_that_pass(status: int) -> None:
-    """A status that says "later" is no refusal, whatever the code."""
+    """A status that says "later" is not a refusal, whatever the code."""
     assert not is_final(Failure("AccessDenied", "", status))
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, THROTTLED, DENIED, EXPIRED_TOKEN, NO_NAME])
 @pytest.mark.parametrize("chance", [0.0, 1.0])
 def test_retry_after(failure: Failure, chance: float) -> None:
-    """No call is made before the time that STS asked for; chance spreads those of many pods (C102)."""
+    """No call is made before the time that STS asked for; chance spreads those of many pods."""
     asked = Failure(failure.code, failure.message, failure.status, "r", 100)
     lifecycle = Lifecycle(3600, START)
     lifecycle.fail(asked, START, chance)
@@ -331,7 +331,7 @@ def test_retry_after(failure: Failure, chance: float) -> None:
 
 
 def test_retry_after_that_is_short() -> None:
-    """It makes no call earlier than the back-off would (C102)."""
+    """It makes no call earlier than the back-off would."""
     lifecycle = Lifecycle(3600, START)
     lifecycle.fail(Failure("AccessDenied", "", 403, "r", 1), START, 1.0)
 
@@ -349,7 +349,7 @@ def test_without_a_date(life_seconds: float, expected: float) -> None:
 
 
 def test_http_status_before_anything() -> None:
-    """R2: before the first outcome 503."""
+    """Before the first outcome 503."""
     assert 503 == Lifecycle(3600, START).http_status()
 
 

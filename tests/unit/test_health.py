@@ -38,7 +38,7 @@ def ask(path: str, lifecycle: Lifecycle, now: float = NOW, method: str = "GET") 
     ("state", "now", "expected"),
     [
         ("new", NOW, (503, 503, 200)),
-        ("new", STARTUP_UNTIL, (200, 503, 200)),  # C54: the app starts, late but not never
+        ("new", STARTUP_UNTIL, (200, 503, 200)),  # The app starts, late but not never
         ("refused", NOW, (200, 503, 200)),  # to wait for what is refused for good would only cost time
         ("failed", NOW, (503, 503, 200)),
         ("failed", STARTUP_UNTIL, (200, 503, 200)),
@@ -48,7 +48,7 @@ def ask(path: str, lifecycle: Lifecycle, now: float = NOW, method: str = "GET") 
     ],
 )
 def test_probes(state: str, now: float, expected: tuple[int, int, int]) -> None:
-    """Started with credentials, after the bounded wait or a refusal; ready with unexpired ones; alive always (C54)."""
+    """Started with credentials, after the bounded wait or a refusal; ready with unexpired ones; alive always."""
     lifecycle = make_lifecycle(state)
 
     assert expected == tuple(ask(path, lifecycle, now)[0] for path in PATHS)

@@ -6,5 +6,5 @@ from emulator.build.render.helm import Helm
 
 
 def test_braces_of_data() -> None:
-    """Double braces in what is no value are printed so that Helm prints them again, and runs nothing."""
+    """Double braces in what is not a value are printed so that Helm prints them again, and runs nothing."""
     assert "a: '{{ \"{{\" }} .Values.x }}'" == Helm().yaml({"a": "{{ .Values.x }}"}, 0).strip()

@@ -56,7 +56,7 @@ class FakeProcesses:
     ids=["an app that runs", "an app too quick to be seen", "an app that is started again"],
 )
 def test_ends_with_app(monkeypatch: pytest.MonkeyPatch, looks: list[int | None], expected_seconds: float) -> None:
-    """C09: the sidecar is told to end when the app has begun and no process of it was there for the grace."""
+    """The sidecar is told to end when the app has begun and no process of it was there for the grace."""
     ended: list[tuple[int, int]] = []
     monkeypatch.setattr("posix.kill", lambda pid, number: ended.append((pid, number)))
     processes = FakeProcesses([None, *looks])

@@ -1,4 +1,4 @@
-"""The metadata service: each answer to each request, in each mode. Requirement numbers are those of R1 to R20."""
+"""The metadata service: each answer to each request, in each mode."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def ask(
     ],
 )
 def test_role_list(path: str) -> None:
-    """R7, R9, R10: the role's bare name, with or without slashes, of any version, any query (C32, C36, C40)."""
+    """The role's bare name, with or without slashes, of any version, any query."""
     expected = (200, {"Server": "EC2ws", "Content-Type": "text/plain", "Content-Length": "8"}, "app-role")
 
     assert expected == ask(make_service(), path)
@@ -77,7 +77,7 @@ def test_role_list(path: str) -> None:
     "path", [LIST + "app-role", LIST + "app-role/", "/" + LIST + "app-role", LIST + "app-role?x=1", LIST + "%61pp-role"]
 )
 def test_credentials(path: str) -> None:
-    """R8: seven keys in EC2's order and spacing, whole seconds in UTC, no last line end (C32, C34, C40)."""
+    """Seven keys in EC2's order and spacing, whole seconds in UTC, no last line end."""
     expected = (200, {"Server": "EC2ws", "Content-Type": "text/plain", "Content-Length": "222"}, DOCUMENT)
 
     assert expected == ask(make_service(), path)
@@ -85,7 +85,7 @@ def test_credentials(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["X-amzn-extended", "x-AMZN-Extended"])
 def test_extended_credentials(name: str) -> None:
-    """Who asks for it gets the account as an eighth key (C98)."""
+    """A client that asks for it gets the account as an eighth key."""
     expected = DOCUMENT.replace("\n}", ',\n  "AccountId" : "123456789012"\n}')
 
     _, _, actual = ask(make_service(), LIST + "app-role", headers={name: "1"})
@@ -95,7 +95,7 @@ def test_extended_credentials(name: str) -> None:
 
 @pytest.mark.parametrize("value", ["", "0", "2", "true", "11", "1, 1"])
 def test_not_extended(value: str) -> None:
-    """Another value of the header adds nothing (C98)."""
+    """Another value of the header adds nothing."""
     assert DOCUMENT == ask(make_service(), LIST + "app-role", headers={"X-amzn-extended": value})[2]
 
 
@@ -108,7 +108,7 @@ def test_extended_before_there_are_credentials() -> None:
 
 
 def test_credentials_are_json_of_seven_texts() -> None:
-    """R8: what clients parse is one flat object of texts (C34)."""
+    """What clients parse is one flat object of texts."""
     _, _, body = ask(make_service(), LIST + "app-role")
     expected = ["Code", "LastUpdated", "Type", "AccessKeyId", "SecretAccessKey", "Token", "Expiration"]
 
@@ -141,7 +141,7 @@ def test_credentials_are_json_of_seven_texts() -> None:
     ],
 )
 def test_not_found(mode: str, path: str) -> None:
-    """R9, R13, R15: all else, another role too, is 404 with a short body and the header Server (C35, C36, C37)."""
+    """All else, another role too, is 404 with a short body and the header Server."""
     expected = (404, {"Server": "EC2ws", "Content-Type": "text/plain", "Content-Length": "9"}, "not found")
 
     assert expected == ask(make_service(mode), path)
@@ -149,7 +149,7 @@ def test_not_found(mode: str, path: str) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"X-aws-ec2-metadata-token": "INVALID"}])
 def test_root(headers: dict[str, str]) -> None:
-    """R21: the root lists the version, so that fluent-bit falls back to IMDSv1 (C38)."""
+    """The root lists the version, so that fluent-bit falls back to IMDSv1."""
     expected = (200, {"Server": "EC2ws", "Content-Type": "text/plain", "Content-Length": "6"}, "latest")
 
     assert expected == ask(make_service(), "/", headers=headers)
@@ -158,7 +158,7 @@ def test_root(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize("method", ["PUT", "GET", "POST", "HEAD"])
 @pytest.mark.parametrize("path", [TOKEN, "/1.0/api/token", TOKEN + "/"])
 def test_token_in_v1(method: str, path: str) -> None:
-    """R11: with IMDSv1 alone the token is 404 for every method, its body without a line end (C33)."""
+    """With IMDSv1 alone the token is 404 for every method, its body without a line end."""
     status, _, body = ask(make_service(), path, method=method, headers={TTL: "21600"})
 
     assert (404, False) == (status, "\n" in body or "\r" in body)
@@ -166,7 +166,7 @@ def test_token_in_v1(method: str, path: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "INVALID", "not found", "a" * 56])
 def test_token_header_in_v1(token: str) -> None:
-    """R12: with IMDSv1 alone a token means nothing, whatever it is."""
+    """With IMDSv1 alone a token means nothing, whatever it is."""
     service = make_service()
 
     assert ask(service, LIST) == ask(service, LIST, headers={"X-aws-ec2-metadata-token": token})
@@ -175,7 +175,7 @@ def test_token_header_in_v1(token: str) -> None:
 @pytest.mark.parametrize("mode", MODES[:2])
 @pytest.mark.parametrize("path", [LIST, LIST + "app-role", "/", LIST + "other"])
 def test_head(mode: str, path: str) -> None:
-    """R13: HEAD answers as GET does, without the body (C39)."""
+    """HEAD answers as GET does, without the body."""
     service = make_service(mode)
     status, headers, _ = ask(service, path)
 
@@ -185,14 +185,14 @@ def test_head(mode: str, path: str) -> None:
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "get"])
 @pytest.mark.parametrize("path", [LIST, LIST + "app-role", "/"])
 def test_other_methods(method: str, path: str) -> None:
-    """R13: what is there can be read, not changed."""
+    """What is there can be read, not changed."""
     status, headers, body = ask(make_service(), path, method=method)
 
     assert (405, "GET, HEAD", "") == (status, headers["Allow"], body)
 
 
 def test_no_credentials_yet() -> None:
-    """R2, R14: without credentials and without hope 503, and a body that says why; the role list is served."""
+    """Without credentials and without hope 503, and a body that says why; the role list is served."""
     service = make_service(keys=None)
     body = """{
   "Code" : "NoCredentials",
@@ -206,7 +206,7 @@ def test_no_credentials_yet() -> None:
 
 
 def test_waiting() -> None:
-    """R2: while an exchange is under way the credentials wait; all else is answered."""
+    """While an exchange is under way the credentials wait; all else is answered."""
     service = make_service(keys=None)
     service.hopeful = True
     request = parse(f"GET {LIST}app-role HTTP/1.1\r\n\r\n".encode())
@@ -217,14 +217,14 @@ def test_waiting() -> None:
 
 
 def test_expired() -> None:
-    """R5: credentials are served to their last second and not beyond (200, then 503)."""
+    """Credentials are served to their last second and not beyond (200, then 503)."""
     service = make_service()
 
     assert [200, 503] == [ask(service, LIST + "app-role", now=at)[0] for at in (NOW + 3599.9, NOW + 3600)]
 
 
 def test_held_credentials_are_not_waited_for() -> None:
-    """R1, R5: while old credentials are good, an exchange under way delays nobody."""
+    """While old credentials are good, an exchange under way delays nobody."""
     service = make_service()
     service.hopeful = True
 
@@ -232,7 +232,7 @@ def test_held_credentials_are_not_waited_for() -> None:
 
 
 def test_refused() -> None:
-    """R14: the error's code and message reach a person, in JSON (C45)."""
+    """The error's code and message reach a person, in JSON."""
     service = make_service(keys=None)
     service.unavailable = error_response(500, Failure("AccessDenied", 'no "x\\y"', 403, "r"), NOW)
 
@@ -245,7 +245,7 @@ def test_refused() -> None:
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize("ttl", ["1", "60", "21600", "021600"[1:]])
 def test_token(mode: str, ttl: str) -> None:
-    """R18: a token has at most 56 characters of A-Z a-z 0-9 _ = -, no line end, and its TTL is told."""
+    """A token has at most 56 characters of A-Z a-z 0-9 _ = -, no line end, and its TTL is told."""
     status, headers, token = ask(make_service(mode), TOKEN, method="PUT", headers={TTL: ttl})
 
     assert (200, ttl, 56) == (status, headers["X-Aws-Ec2-Metadata-Token-Ttl-Seconds"], len(token))
@@ -256,14 +256,14 @@ def test_token(mode: str, ttl: str) -> None:
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize("ttl", [None, "", "0", "21601", "-1", "1.5", "x", "\xb2", "9" * 5000])
 def test_token_ttl_out_of_range(mode: str, ttl: str | None) -> None:
-    """R18: a TTL that is missing, no number or out of range is 400."""
+    """A TTL that is missing, no number or out of range is 400."""
     assert 400 == ask(make_service(mode), TOKEN, method="PUT", headers={} if ttl is None else {TTL: ttl})[0]
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.claim("S07")
 def test_token_forwarded(mode: str) -> None:
-    """R18: a token is not given through a proxy: 403."""
+    """A token is not given through a proxy: 403."""
     headers = {TTL: "60", "X-Forwarded-For": "10.0.0.1"}
 
     assert 403 == ask(make_service(mode), TOKEN, method="PUT", headers=headers)[0]
@@ -272,7 +272,7 @@ def test_token_forwarded(mode: str) -> None:
 @pytest.mark.parametrize("mode", MODES[1:])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_token_other_methods(mode: str, method: str) -> None:
-    """R18: the token's path takes PUT alone, and says so."""
+    """The token's path takes PUT alone, and says so."""
     status, headers, body = ask(make_service(mode), TOKEN, method=method)
 
     assert (405, "OPTIONS, PUT", "") == (status, headers["Allow"], body)
@@ -280,7 +280,7 @@ def test_token_other_methods(mode: str, method: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES[1:])
 def test_with_token(mode: str) -> None:
-    """R18: with a good token the answer is that of IMDSv1, and the time the token has left is told."""
+    """With a good token the answer is that of IMDSv1, and the time the token has left is told."""
     service = make_service(mode)
     _, _, token = ask(service, TOKEN, method="PUT", headers={TTL: "60"})
 
@@ -294,7 +294,7 @@ def test_with_token(mode: str) -> None:
 @pytest.mark.parametrize("headers", [{}, {"X-aws-ec2-metadata-token": ""}])
 @pytest.mark.claim("S07")
 def test_without_token(mode: str, expected: int, path: str, headers: dict[str, str]) -> None:
-    """R19: without a token the request is served where IMDSv1 is allowed, else 401."""
+    """Without a token the request is served where IMDSv1 is allowed, else 401."""
     assert expected == ask(make_service(mode), path, headers=headers)[0]
 
 
@@ -302,13 +302,13 @@ def test_without_token(mode: str, expected: int, path: str, headers: dict[str, s
 @pytest.mark.parametrize("path", [LIST, LIST + "app-role", "/", "/latest/user-data"])
 @pytest.mark.parametrize("token", ["INVALID", "x" * 56, "é", "!!!", "=", "A" * 5000])
 def test_bad_token(mode: str, path: str, token: str) -> None:
-    """R19: a bad token is 401 on every path, also where IMDSv1 is allowed."""
+    """A bad token is 401 on every path, also where IMDSv1 is allowed."""
     assert 401 == ask(make_service(mode), path, headers={"X-aws-ec2-metadata-token": token})[0]
 
 
 @pytest.mark.parametrize("mode", MODES[1:])
 def test_ended_token(mode: str) -> None:
-    """R19: a token is good for its TTL, and 401 after."""
+    """A token is good for its TTL, and 401 after."""
     service = make_service(mode)
     _, _, token = ask(service, TOKEN, method="PUT", headers={TTL: "60"})
     headers = {"X-aws-ec2-metadata-token": token}
@@ -318,7 +318,7 @@ def test_ended_token(mode: str) -> None:
 
 @pytest.mark.claim("S07")
 def test_token_of_another_process() -> None:
-    """R20: a token dies with the process that made it."""
+    """A token dies with the process that made it."""
     token = Tokens(b"old key").make(int(NOW) + 60)
 
     assert 401 == ask(make_service("v2"), LIST, headers={"X-aws-ec2-metadata-token": token})[0]
@@ -341,5 +341,5 @@ def test_token_of_another_process() -> None:
     ],
 )
 def test_versions(segment: str, expected: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """R10: versions are latest, 1.0 and dates (C36)."""
+    """Versions are latest, 1.0 and dates."""
     assert expected == is_version(segment)

@@ -187,7 +187,7 @@ def test_merge_keys(injected: Any, merged: str) -> None:  # noqa: ANN401 - a fun
 
 
 def test_again(injected: Any) -> None:  # noqa: ANN401 - a function
-    """C04: what comes out passes unchanged when it is given again."""
+    """What comes out passes unchanged when it is given again."""
     once = injected(DEPLOYMENT)
     assert once == injected(once)
 
@@ -218,7 +218,7 @@ def test_short_duration(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     ["StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "Rollout", "CronJob", "PodTemplate"],
 )
 def test_kinds(injected: Any, kind: str) -> None:  # noqa: ANN401 - a function
-    """C31: pod templates are found in every kind that has one."""
+    """Pod templates are found in every kind that has one."""
     template = yaml.safe_load(DEPLOYMENT)["spec"]["template"]
     body: Object = {"spec": {"template": template}}
     if kind == "CronJob":
@@ -250,7 +250,7 @@ def test_json(injected: Any) -> None:  # noqa: ANN401 - a function
 
 
 def test_classic_job_ends_with_app(injected: Any) -> None:  # noqa: ANN401 - a function
-    """C09: the template of a Job is treated as the pods that its controller will make of it."""
+    """The template of a Job is treated as the pods that its controller will make of it."""
     job = yaml.safe_load(DEPLOYMENT.replace("Deployment", "Job"))
     del job["spec"]["template"]["spec"]["initContainers"]
     output = yaml.safe_load(injected(yaml.safe_dump(job), "--set", "sidecarMode=classic"))

@@ -17,7 +17,7 @@ NOW = 1_795_597_200.0
 
 
 def test_line() -> None:
-    """A line is key=value, with what is empty left out and what is no word in quotes."""
+    """A line is key=value, with what is empty left out and what is not a word in quotes."""
     fields = {"namespace": "team", "pod": "", "message": 'a "b"\n\\c=é', "role": "arn:aws:iam::123456789012:role/r"}
     expected = (
         "time=2026-11-25T09:00:00Z level=info event=started namespace=team "

@@ -55,7 +55,7 @@ def test_no_region(region: str) -> None:
 
 
 def test_unknown_partition() -> None:
-    """A name that is no partition is shown, with those there are."""
+    """A name that is not a partition is shown, with those there are."""
     with pytest.raises(ValueError, match=r"^'aws-mars' is not a partition of AWS; expected one of aws, aws-cn, "):
         partition("aws-mars")
 
@@ -72,7 +72,7 @@ def session() -> Session:
 @pytest.mark.parametrize("fips", [False, True])
 @pytest.mark.parametrize("name", PARTITIONS)
 def test_sts_hosts(session: Session, name: str, fips: bool, dualstack: bool) -> None:  # noqa: FBT001 - parameters
-    """STS hosts are those of botocore's endpoint rules, in every region of every partition (C28, C50)."""
+    """STS hosts are those of botocore's endpoint rules, in every region of every partition."""
     rules = session.get_component("data_loader").load_service_model("sts", "endpoint-rule-set-1")
     provider = EndpointProvider(rules, session.get_data("partitions"))
 
@@ -82,7 +82,7 @@ def test_sts_hosts(session: Session, name: str, fips: bool, dualstack: bool) -> 
 
 
 def test_where_sts_has_fips(session: Session) -> None:
-    """A region has a FIPS endpoint of STS exactly if botocore's endpoint data has one there (C99)."""
+    """A region has a FIPS endpoint of STS exactly if botocore's endpoint data has one there."""
     variants = {
         region: endpoint.get("variants", [])
         for row in session.get_data("endpoints")["partitions"]

@@ -1,4 +1,4 @@
-"""`inject` on the objects of operators: templates by their shape, and no label passed over in silence (C72)."""
+"""`inject` on the objects of operators: templates by their shape, and no label passed over in silence."""
 
 from __future__ import annotations
 
@@ -268,7 +268,7 @@ def test_label_without_template(run: Any, name: str) -> None:  # noqa: ANN401 - 
 
 
 def test_label_on_workload_only(run: Any) -> None:  # noqa: ANN401 - a function
-    """C31: the label belongs on the pod template, which the warning names."""
+    """The label belongs on the pod template, which the warning names."""
     assert run(yaml.safe_dump(STRAYS["workload"][0]))[2].endswith(": set it in spec.template.metadata.labels\n")
 
 
@@ -281,7 +281,7 @@ def test_label_that_means_nothing(run: Any, name: str) -> None:  # noqa: ANN401 
 
 
 def test_labels_about_a_labelled_template(run: Any) -> None:  # noqa: ANN401 - a function
-    """C68: kustomize that labels templates labels the object, the Job and the volume claims, too."""
+    """Kustomize that labels templates labels the object, the Job and the volume claims, too."""
     claim = {"metadata": {"name": "data", "labels": ASKING}, "spec": {}}
     stateful = {"template": TEMPLATE, "volumeClaimTemplates": [claim]}
     for kind, spec in (
@@ -339,7 +339,7 @@ def test_krm_warnings(run: Any) -> None:  # noqa: ANN401 - a function
 
 @pytest.mark.parametrize("own", [None, [{"name": "own"}]])
 def test_account_pull_secrets(run: Any, own: list[Object] | None) -> None:  # noqa: ANN401 - a function
-    """C77: where the pod names no pull secret, ours hide those of its service account: a warning says so."""
+    """Where the pod names no pull secret, ours hide those of its service account: a warning says so."""
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": METADATA, "spec": {**SPEC, "serviceAccountName": "app"}}
     pod["spec"] |= {"imagePullSecrets": own} if own else {}  # type: ignore[operator]
     complaints = run(yaml.safe_dump(pod), "-f", "-", "--set", "imagePullSecrets=ours")[2]
@@ -349,7 +349,7 @@ def test_account_pull_secrets(run: Any, own: list[Object] | None) -> None:  # no
 
 @pytest.mark.claim("S16")
 def test_nothing_reaches_a_terminal_raw(run: Any) -> None:  # noqa: ANN401 - a function
-    """C97: control, invisible and reordering characters of a manifest are shown as escapes."""
+    """Control, invisible and reordering characters of a manifest are shown as escapes."""
     pod = {"apiVersion": "v1", "kind": "Pod", **TEMPLATE, "spec": {"containers": [{"name": 5, "\x1b[2J": 1}]}}
     pod["metadata"] = {**METADATA, "annotations": {names.ANNOTATION_ROLE_ARN: "a\u202eb\x1b[31m\u00ad"}}
     complaints = run(yaml.safe_dump(pod))[2]

@@ -27,7 +27,7 @@ def test_no_outcome_is_left_over() -> None:
 
 @pytest.mark.parametrize("case", INJECTED, ids=lambda case: case.name)
 def test_injected_pod_is_left_alone(case: Case) -> None:
-    """C04: what was injected passes unchanged when it is admitted again."""
+    """What was injected passes unchanged when it is admitted again."""
     injected = pure.outcome(case).pod
     assert injected is not None
     again = dataclasses.replace(case, pod=injected)

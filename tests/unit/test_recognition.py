@@ -78,7 +78,7 @@ def test_every_field(form: str) -> None:
     }.items(),
 )
 def test_token_and_user_are_the_emulators(name: str, expected: str) -> None:
-    """C96: a pod is refused whose other containers mount the emulator's volume, or run as its user."""
+    """A pod is refused whose other containers mount the emulator's volume, or run as its user."""
     assert expected in pure.outcome(CASES[name]).refusal
 
 
@@ -98,7 +98,7 @@ def test_served_words_are_followed(form: str) -> None:
 
 
 def test_debug_copy() -> None:
-    """C73: the copy that `kubectl debug --copy-to` makes loses its annotations, and the emulator needs none."""
+    """The copy that `kubectl debug --copy-to` makes loses its annotations, and the emulator needs none."""
     for form in FORMS:
         pod = pure.outcome(CASES[form]).pod
         assert pod is not None
@@ -106,7 +106,7 @@ def test_debug_copy() -> None:
 
 
 def test_another_identity_webhook() -> None:
-    """C107: variables that another webhook adds once to our containers are let pass; one of ours is not."""
+    """Variables that another webhook adds once to our containers are let pass; one of ours is not."""
     pod = pure.outcome(CASES["plain"]).pod
     assert pod is not None
     for name, expected in {

@@ -36,7 +36,7 @@ OURS = [*POLICIES, "-N IMDS_EMULATOR", OUR_JUMP, OUR_RULE]
     ],
 )
 def test_rule(family: Family, port: int, expected: str) -> None:
-    """One address, TCP, one port (C20), for every user: no uid is exempt."""
+    """One address, TCP, one port, for every user: no uid is exempt."""
     assert expected == " ".join(rule(family, port))
 
 
@@ -50,12 +50,12 @@ def plan(*stale: str) -> str:
     ("rules", "expected"),
     [
         pytest.param(EMPTY, plan(), id="empty"),
-        pytest.param(MESH, plan(), id="a mesh before us (C19)"),
-        pytest.param(OURS, plan(OUR_JUMP.replace("-A", "-D", 1)), id="a second run (C22)"),
+        pytest.param(MESH, plan(), id="a mesh before us"),
+        pytest.param(OURS, plan(OUR_JUMP.replace("-A", "-D", 1)), id="a second run"),
         pytest.param(
             [*POLICIES, MESH_JUMP, OUR_JUMP, MESH_RULE, OUR_RULE],
             plan(OUR_JUMP.replace("-A", "-D", 1)),
-            id="a mesh put itself before us (C19)",
+            id="a mesh put itself before us",
         ),
         pytest.param(
             [*POLICIES, "-N IMDS_EMULATOR", JUMP_OF_BEFORE, OUR_RULE],
@@ -180,7 +180,7 @@ def test_capabilities(effective: str, expected: set[str]) -> None:
     ],
 )
 def test_missing(held: set[str], expected: str) -> None:
-    """The line says whether the container or the node lacks something, and what each program said (C23)."""
+    """The line says whether the container or the node lacks something, and what each program said."""
     assert expected == redirect.missing(held, ["iptables-nft: a", "iptables-legacy: b"])
 
 

@@ -260,12 +260,12 @@ def test_namespace_is_asked_again_after_a_failure() -> None:
     ],
 )
 def test_has_native_sidecars(version: dict[str, str], expected: bool) -> None:  # noqa: FBT001 - a column of the table
-    """C87: every kubelet has native sidecars from API server 1.32 on, in the spelling of managed clusters too."""
+    """Every kubelet has native sidecars from API server 1.32 on, in the spelling of managed clusters too."""
     assert expected == has_native_sidecars(version)
 
 
 def test_classic_sidecar_before_1_32() -> None:
-    """C56: with `sidecarMode: auto` an older API server gets the emulator as an ordinary container."""
+    """With `sidecarMode: auto` an older API server gets the emulator as an ordinary container."""
     handler, _ = reviews()
     native = admit(handler, pod())["patch"]
     handler.has_native_sidecars = False

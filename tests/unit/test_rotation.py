@@ -140,7 +140,7 @@ def test_second_replica_takes_what_is_there() -> None:
 
 
 def test_conflict_is_read_again() -> None:
-    """C61: of two that start at the same moment the slower one takes over what the quicker one stored."""
+    """Of two that start at the same moment the slower one takes over what the quicker one stored."""
     store, clock = Store(), Clock()
     first, second = replica(store, clock), replica(store, clock)
     ask = store.answer
@@ -162,7 +162,7 @@ def test_conflict_is_read_again() -> None:
 
 
 def test_a_certificate_is_trusted_before_it_is_served() -> None:
-    """C61: at each step the API server trusts what each replica serves, for the caBundle of the poll before too."""
+    """At each step the API server trusts what each replica serves, for the caBundle of the poll before too."""
     store, clock = Store(), Clock()
     replicas = [replica(store, clock), replica(store, clock)]
     judged = functools.cache(verification_error)  # the same certificate under the same bundle is trusted as before
@@ -182,7 +182,7 @@ def test_a_certificate_is_trusted_before_it_is_served() -> None:
 
 
 def test_renewal_step_by_step() -> None:
-    """C61: a new certificate is published beside the old one at once, and served two polls after that.
+    """A new certificate is published beside the old one at once, and served two polls after that.
 
     The old one stays in caBundle until it has expired.
     """
@@ -212,7 +212,7 @@ def test_renewal_step_by_step() -> None:
 
 
 def test_restart_during_a_renewal() -> None:
-    """C61: a replica that starts while a new certificate is being published serves the one that is trusted, at once."""
+    """A replica that starts while a new certificate is being published serves the one that is trusted, at once."""
     store, clock = Store(), Clock()
     first = replica(store, clock)
     first.poll()
@@ -228,7 +228,7 @@ def test_restart_during_a_renewal() -> None:
 
 
 def test_clocks_that_differ() -> None:
-    """C61: replicas whose clocks differ by minutes renew in turn, and never serve what was published too late.
+    """Replicas whose clocks differ by minutes renew in turn, and never serve what was published too late.
 
     Each counts the time for which caBundle has held a certificate by its own clock.
     """
@@ -442,7 +442,7 @@ def test_mounted_pair(tmp_path: Path) -> None:
 
 
 def test_mounted_pair_waits_for_trust(tmp_path: Path) -> None:
-    """C61: a pair of a CA that caBundle lacks is not served in place of one that is trusted, until it is trusted."""
+    """A pair of a CA that caBundle lacks is not served in place of one that is trusted, until it is trusted."""
     mounted = Mounted(tmp_path)
     mounted.trust()
     mounted.mount()

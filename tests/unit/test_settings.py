@@ -97,7 +97,7 @@ def test_everything_set() -> None:
 
 
 def test_the_names_of_an_injected_pod() -> None:
-    """Where our own name for the role is there, the SDKs' names are not read, be they set or wrong (C107)."""
+    """Where our own name for the role is there, the SDKs' names are not read, be they set or wrong."""
     own = {name: own for name, own in OWN_NAMES.items() if name != own}
     values = {
         "AWS_ROLE_ARN": ARN,
@@ -119,7 +119,7 @@ def test_the_names_of_an_injected_pod() -> None:
 
 @pytest.mark.parametrize("name", [*(name for name, own in OWN_NAMES.items() if name != own), *PODS_OF_0_1_0.values()])
 def test_no_name_of_the_sdks_in_an_injected_pod(name: str) -> None:
-    """What our own names leave open is not filled in from the SDKs' names (C107)."""
+    """What our own names leave open is not filled in from the SDKs' names."""
     least = {"IMDS_EMULATOR_ROLE_ARN": ARN, "IMDS_EMULATOR_TOKEN_FILE": "/t"}
 
     assert as_dict(serve_settings(least)) == as_dict(serve_settings({**least, name: "wrong"}))
@@ -285,9 +285,9 @@ def test_wrong(extra: dict[str, str], message: str) -> None:
     ],
 )
 def test_endpoint(extra: dict[str, str], url: str, roots: str) -> None:
-    """STS is that of the region, or of the ARN's partition, or the one given; never the global one (C28, C50).
+    """STS is that of the region, or of the ARN's partition, or the one given; never the global one.
 
-    With an endpoint of one's own, region and FIPS have no meaning, and are not compared with AWS's (C88).
+    With an endpoint of one's own, region and FIPS have no meaning, and are not compared with AWS's.
     """
     settings = serve_settings({**LEAST, **extra})
 
@@ -315,7 +315,7 @@ def session_name(namespace: str, pod: str) -> str:
 
 
 def test_session_name() -> None:
-    """The session is named for the pod (C49)."""
+    """The session is named for the pod."""
     assert "team-a.app-7c9f-x" == session_name("team-a", "app-7c9f-x")
 
 
@@ -324,7 +324,7 @@ def test_session_name() -> None:
     [("n" * 63, "p" * 126 + "." + "q" * 126), ("", "p"), ("n" * 31, "p" * 32), ("n" * 32, "p" * 32)],
 )
 def test_session_name_of_any_pod(namespace: str, pod: str) -> None:
-    """2 to 64 characters that STS allows, the same each time, another where the pods' names differ at the end (C49)."""
+    """2 to 64 characters that STS allows, the same each time, another where the pods' names differ at the end."""
     name = session_name(namespace, pod)
 
     assert 2 <= len(name) <= 64

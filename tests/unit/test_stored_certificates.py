@@ -45,7 +45,7 @@ def advanced(stored: StoredCertificates, day: int, *, is_trusted: bool) -> tuple
     ],
 )
 def test_advance(stored: StoredCertificates, day: int, is_trusted: bool, expected: tuple[str, str]) -> None:  # noqa: FBT001 - a column
-    """C57, C61: a certificate is renewed at two thirds of life or for other names, and is served once it is trusted."""
+    """A certificate is renewed at two thirds of life or for other names, and is served once it is trusted."""
     assert expected == advanced(stored, day, is_trusted=is_trusted)
 
 
@@ -56,7 +56,7 @@ def test_nothing_to_do(stored: StoredCertificates) -> None:
 
 
 def test_both_are_to_be_trusted() -> None:
-    """C61: API servers learn the next certificate while they trust the one that is served."""
+    """API servers learn the next certificate while they trust the one that is served."""
     assert (NEW.certificate, OLD.certificate) == StoredCertificates(OLD, NEW).bundle
 
 

@@ -29,7 +29,7 @@ def fields(outcome: Grant | Failure) -> dict[str, object]:
 
 
 def test_request() -> None:
-    """The call is a POST of a form, unsigned, with the whole ARN (C27, C52)."""
+    """The call is a POST of a form, unsigned, with the whole ARN."""
     data = request(
         "sts.eu-west-1.amazonaws.com",
         "/",
@@ -111,7 +111,7 @@ def test_answer_that_broke_off(data: bytes) -> None:
     ],
 )
 def test_no_answer(data: bytes) -> None:
-    """What is no HTTP is no answer."""
+    """What is not HTTP is not an answer."""
     assert read_answer(data) is None
 
 
@@ -187,7 +187,7 @@ def test_no_date(date: str) -> None:
     [(403, "AccessDenied"), (400, "ExpiredTokenException"), (400, "InvalidIdentityToken"), (400, "Throttling")],
 )
 def test_error(status: int, code: str) -> None:
-    """An error of STS is its code, message, status and request id (C43, C44, C45)."""
+    """An error of STS is its code, message, status and request id."""
     expected = {
         "code": code,
         "message": "Not so",
@@ -223,7 +223,7 @@ UNUSABLE = [
 
 @pytest.mark.parametrize("body", UNUSABLE)
 def test_unusable(body: str) -> None:
-    """R14: a 200 without usable keys is a failure, never empty credentials, nor ones that were cut (C103)."""
+    """A 200 without usable keys is a failure, never empty credentials, nor ones that were cut."""
     outcome = outcome_of(200, body)
 
     assert ("BadAnswer", "HTTP 200 without usable credentials", 0) == tuple(
@@ -232,7 +232,7 @@ def test_unusable(body: str) -> None:
 
 
 def test_elements_of_the_same_name_elsewhere() -> None:
-    """What a newer API says elsewhere under the same names is not taken (C100)."""
+    """What a newer API says elsewhere under the same names is not taken."""
     other = "<Other><Arn>a</Arn><AccessKeyId>b</AccessKeyId><Expiration>c</Expiration><RequestId>d</RequestId></Other>"
     body = grant("ASIA1", now=NOW).body
     more = body.replace("<Credentials>", f"{other}<Credentials>").replace(
@@ -243,7 +243,7 @@ def test_elements_of_the_same_name_elsewhere() -> None:
 
 
 def test_long_token() -> None:
-    """A session token of 4096 characters is taken as it is (C100)."""
+    """A session token of 4096 characters is taken as it is."""
     token = "A+/=" * 1024
 
     assert token == outcome_of(200, grant(now=NOW).body.replace("token/ASIASTUB==", token))["token"]
@@ -273,12 +273,12 @@ def test_ways_to_write_a_text(text: str) -> None:
     ],
 )
 def test_retry_after(body: str, header: str, expected: float) -> None:
-    """How long to wait is told in seconds or as a date, by STS or who stands before it; there is a bound (C102)."""
+    """How long to wait is told in seconds or as a date, by STS or who stands before it; there is a bound."""
     assert expected == outcome_of(503, body, f"Retry-After: {header}\r\n")["retry_after_seconds"]
 
 
 def test_retry_after_by_the_clock_of_the_answer() -> None:
-    """A date is one of the clock that the answer shows, where it does (C102)."""
+    """A date is one of the clock that the answer shows, where it does."""
     headers = "Date: Wed, 25 Nov 2026 08:00:00 GMT\r\nRetry-After: Wed, 25 Nov 2026 08:00:20 GMT\r\n"
 
     assert 20 == outcome_of(429, "", headers)["retry_after_seconds"]
@@ -336,7 +336,7 @@ def test_session_of_another_role(arn: str) -> None:
 
 @pytest.mark.parametrize("message", [f"Value '{TOKEN}' is bad", f"Value '{TOKEN[:30]}... is bad", f"{TOKEN}{TOKEN}"])
 def test_no_message_repeats_the_token(message: str) -> None:
-    """Neither the token nor a part of it gets into a message, and so into a log or an answer (R14)."""
+    """Neither the token nor a part of it gets into a message, and so into a log or an answer."""
     actual = clean(message, TOKEN)
 
     assert TOKEN[:16] not in actual

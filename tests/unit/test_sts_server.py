@@ -28,7 +28,7 @@ POLICIES = (
     TrustPolicy("arn:aws-cn:iam::123456789012:role/*", ("*",)),
     TrustPolicy("arn:aws:iam::123456789012:role/team/long", (SUBJECT,), 43200),
 )
-SESSION = boto3.Session()  # one, since each reads the service models anew
+SESSION = boto3.Session()  # one, since each reads the service models again
 NAMESPACE = "{https://sts.amazonaws.com/doc/2011-06-15/}"
 
 
@@ -141,7 +141,7 @@ def test_identity(sts: LocalSts) -> None:
 
 
 def test_identity_of_role_with_path(sts: LocalSts) -> None:
-    """The path of a role is not in the ARN of its session (C27)."""
+    """The path of a role is not in the ARN of its session."""
     arn = "arn:aws:iam::123456789012:role/team/long"
 
     assert (
@@ -267,7 +267,7 @@ def test_expired_token(sts: LocalSts) -> None:
     ],
 )
 def test_refused_parameter(sts: LocalSts, name: str, value: str, message: str) -> None:
-    """A parameter out of AWS's bounds is a ValidationError (C29, C48, C49)."""
+    """A parameter out of AWS's bounds is a ValidationError."""
     status, _, body = post(sts, **{**form(sts), name: value})
 
     error = xml(body)
@@ -285,12 +285,12 @@ def test_refused_parameter(sts: LocalSts, name: str, value: str, message: str) -
     ],
 )
 def test_partition(sts: LocalSts, host: str, role_arn: str, status: int) -> None:
-    """A role is known at the endpoints of its own partition alone (C28)."""
+    """A role is known at the endpoints of its own partition alone."""
     assert post(sts, host, **{**form(sts), "RoleArn": role_arn})[0] == status
 
 
 def test_new_policy(sts: LocalSts) -> None:
-    """A trust policy that is put right counts at once (C45)."""
+    """A trust policy that is put right counts at once."""
     other = {"WebIdentityToken": sts.issuer.token("system:serviceaccount:team-b:app")}
     assert refusal(lambda: assume(sts, **other))[1] == "AccessDenied"
 

@@ -27,5 +27,5 @@ def test_changed(position: int, character: str) -> None:
 
 @given(st.text(max_size=80))
 def test_any_text(text: str) -> None:
-    """What was not made here is no token, and nothing breaks."""
+    """What was not made here is not a token, and nothing breaks."""
     assert 0 == TOKENS.expiry(text)

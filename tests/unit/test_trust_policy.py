@@ -104,7 +104,7 @@ def test_cluster_that_does_not_answer(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_slash_of_the_issuer_stays(capsys: pytest.CaptureFixture[str]) -> None:
-    """C69: IAM compares with the token's `iss` as it is: in the provider's URL, its ARN and the condition keys."""
+    """IAM compares with the token's `iss` as it is: in the provider's URL, its ARN and the condition keys."""
     issuer = "https://eastus.oic.example/T/C/"
     out = run(capsys, "-n", "team-a", "--issuer", issuer, "--role-arn", "arn:aws:iam::123456789012:role/app-role")[1]
 

@@ -36,9 +36,9 @@ def whole(data: bytes) -> Request:
     [
         (b"/", ()),
         (b"/latest/meta-data/", ("latest", "meta-data")),
-        (b"//latest//meta-data", ("latest", "meta-data")),  # C32
-        (b"/a?x=1", ("a",)),  # C40
-        (b"/a/?", ("a",)),  # C40
+        (b"//latest//meta-data", ("latest", "meta-data")),
+        (b"/a?x=1", ("a",)),
+        (b"/a/?", ("a",)),
         (b"/a#b", ("a",)),
         (b"http://169.254.169.254/a/b", ("a", "b")),  # absolute form
         (b"http://169.254.169.254", ()),
@@ -55,7 +55,7 @@ def whole(data: bytes) -> Request:
     ],
 )
 def test_path(target: bytes, segments: tuple[str, ...]) -> None:
-    """A path's names, without doubled and last slashes, query, host and percent-encoding (C32, C40)."""
+    """A path's names, without doubled and last slashes, query, host and percent-encoding."""
     assert segments == whole(b"GET " + target + b" HTTP/1.1\r\n\r\n").segments
 
 
@@ -70,7 +70,7 @@ def test_path(target: bytes, segments: tuple[str, ...]) -> None:
     ],
 )
 def test_keep_alive(head: bytes, keep_alive: bool, connection: bytes) -> None:  # noqa: FBT001 - a parameter of the test
-    """The connection goes on as version and header say (R16)."""
+    """The connection goes on as version and header say."""
     request = whole(head)
 
     assert (keep_alive, connection) == (request.keep_alive, request.connection)
@@ -87,7 +87,7 @@ def test_headers_of_imdsv2() -> None:
 
 
 def test_absent_headers() -> None:
-    """A token that was not sent is None, an empty one is empty (R12)."""
+    """A token that was not sent is None, an empty one is empty."""
     assert (None, "") == (whole(GET).token, whole(GET[:-2] + b"X-aws-ec2-metadata-token:\r\n\r\n").token)
 
 
@@ -102,7 +102,7 @@ def test_line_ends(data: bytes) -> None:
 
 
 def test_line_feed_in_a_header() -> None:
-    """A header that goes on, after a bare line feed, with text that is no header, does not fail (clients.md 3.8)."""
+    """A header that goes on, after a bare line feed, with text that is not a header, does not fail (clients.md 3.8)."""
     request = whole(b"GET /a HTTP/1.1\r\nX-aws-ec2-metadata-token: <html>\n <p>\nnot found</html>\r\nHost: x\r\n\r\n")
 
     assert (("a",), "<html>") == (request.segments, request.token)
@@ -118,7 +118,7 @@ def test_line_feed_in_a_header() -> None:
     ],
 )
 def test_in_pieces(data: bytes) -> None:
-    """A request is not there before its last byte is, and the next one's bytes are not taken for its own (R16)."""
+    """A request is not there before its last byte is, and the next one's bytes are not taken for its own."""
     for length in range(len(data)):
         assert parse(data[:length]) is None
 
@@ -126,7 +126,7 @@ def test_in_pieces(data: bytes) -> None:
 
 
 def test_put_without_length() -> None:
-    """A PUT that says nothing about a body has none (R16)."""
+    """A PUT that says nothing about a body has none."""
     data = PUT + b"\r\n"
 
     assert len(data) == whole(data + GET).size
@@ -135,7 +135,7 @@ def test_put_without_length() -> None:
 @pytest.mark.parametrize(
     ("data", "status"),
     [
-        (b"GET http://example.com/ HTTP/1.1\r\n\r\n", 421),  # this is no proxy
+        (b"GET http://example.com/ HTTP/1.1\r\n\r\n", 421),  # this is not a proxy
         (b"GET http://169.254.169.254@example.com/ HTTP/1.1\r\n\r\n", 421),
         (b"GET http://169.254.169.254.example.com/ HTTP/1.1\r\n\r\n", 421),
         (b"GET http:///latest/ HTTP/1.1\r\n\r\n", 421),
@@ -171,7 +171,7 @@ def test_put_without_length() -> None:
     ],
 )
 def test_malformed(data: bytes, status: int) -> None:
-    """What is no request, or has no clear end, or is too large, is answered by a status of its own (R16)."""
+    """What is not a request, or has no clear end, or is too large, is answered by a status of its own."""
     with pytest.raises(Malformed) as error:
         parse(data)
 
@@ -179,7 +179,7 @@ def test_malformed(data: bytes, status: int) -> None:
 
 
 def test_equal_lengths_twice() -> None:
-    """The same length said twice is no contradiction (RFC 9110 section 8.6)."""
+    """The same length said twice is not a contradiction (RFC 9110 section 8.6)."""
     data = PUT + b"Content-Length: 0\r\nContent-Length: 0\r\n\r\n"
 
     assert len(data) == whole(data).size
@@ -197,12 +197,12 @@ def test_equal_lengths_twice() -> None:
     ],
 )
 def test_expect_continue(data: bytes, expected: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """A client that holds its body back is told to go on, once its head is whole (R16)."""
+    """A client that holds its body back is told to go on, once its head is whole."""
     assert expected == awaits_continue(data)
 
 
 def test_response() -> None:
-    """Every answer has Server: EC2ws, a date and a length; nothing says more than that (R15)."""
+    """Every answer has Server: EC2ws, a date and a length; nothing says more than that."""
     expected = (
         b"HTTP/1.1 404 Not Found\r\nServer: EC2ws\r\nDate: Wed, 25 Nov 2026 09:00:00 GMT\r\n"
         b"Content-Type: text/plain\r\nContent-Length: 9\r\n\r\nnot found"
@@ -212,7 +212,7 @@ def test_response() -> None:
 
 
 def test_response_to_head() -> None:
-    """HEAD gets the headers of GET, and no body (C39, R13)."""
+    """HEAD gets the headers of GET, and no body."""
     to_get = Response(200, "latest").encode(whole(GET), DATE)
 
     assert to_get.removesuffix(b"latest") == Response(200, "latest").encode(whole(GET.replace(b"GET", b"HEAD")), DATE)

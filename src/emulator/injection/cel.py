@@ -1,8 +1,7 @@
 """Injection and rules as CEL, for admission policies: prints the steps of `injection` and the rows of `rules`.
 
-Goes in: nothing. Comes out: texts for the fields of a MutatingAdmissionPolicy (API server 1.34 and later) and of two
-ValidatingAdmissionPolicies (1.30 and later), all over `object`, `namespaceObject` and the variable `parameters`, which
-the manifests add:
+These are the fields of a MutatingAdmissionPolicy (API server 1.34 and later) and of two ValidatingAdmissionPolicies
+(1.30 and later), all over `object`, `namespaceObject` and the variable `parameters`, which the manifests add:
 
     mutation         mutation(), mutation_variables()       pods labelled "True"
     guard (Deny)     validations(), validation_variables()  pods labelled "True", also by an update

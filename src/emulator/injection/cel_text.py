@@ -1,7 +1,4 @@
-"""Words of CEL, for those who write expressions over a pod, the parameters and the facts.
-
-Goes in: constants. Comes out: text.
-"""
+"""Words of CEL, for those who write expressions over a pod, the parameters and the facts."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a pod is to an installation: the questions of `pod` that need its parameters, in Python and in CEL.
 
-Goes in: a v1 Pod as decoded JSON, the parameters, and what is known of cluster and namespace.
-Comes out: `Facts`, all questions as attributes, and `QUESTIONS`, the same as variables of an admission policy.
+A pod is a v1 Pod as decoded JSON. `Facts` has all questions as attributes, and `QUESTIONS` has them as variables of an
+admission policy.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class Facts(ResourceFacts):
         ".join(',').split(',')[0]"
     )
     def odd_annotation(self) -> str:
-        """The first of our annotations with a character that is not printable ASCII; '' if there is none."""
+        """The first of our annotations with a character that is not printable ASCII, or ''."""
         for key in names.POD_ANNOTATIONS:
             value = self.annotations.get(key)
             if value and not (value.isascii() and value.isprintable()) and re.search(ODD_PATTERN, value):
@@ -399,7 +399,7 @@ class Facts(ResourceFacts):
             len(self.redirects) == 1 or all(endpoints(c) and endpoints(c) <= {self.endpoint} for c in self.others)
         )
 
-    # Read anew at each start of the container: as the kustomize components have them, whose build knows no annotation.
+    # Read again at each start of the container: as the kustomize components have them, whose build knows no annotation.
     @fact("variables.emulator_env.filter(e, has(e.valueFrom)).map(e, string(e.name))")
     def not_values(self) -> list[str]:
         """The emulator's variables that are not values."""
@@ -415,7 +415,7 @@ class Facts(ResourceFacts):
         + "}"
     )
     def asked(self) -> dict[str, str]:
-        """What the emulator is to be told, by its variable; of an installation's only in place of what is no value."""
+        """The value to write into each of the emulator's variables; an installation's only where there is no value."""
         return {names.ENV_OWN_ROLE_ARN: self.role_arn_value} | {
             each.variable: getattr(self, each.value)
             for each in FOLLOWING
@@ -428,7 +428,7 @@ class Facts(ResourceFacts):
         " && (e.?value.orValue('') != variables.asked[e.name] || has(e.valueFrom))).map(e, string(e.name)) : []"
     )
     def unfollowed(self) -> list[str]:
-        """The emulator's variables that say something else than the annotations, or are read anew at each start."""
+        """The emulator's variables that say something other than the annotations, or are read again at each start."""
         if not self.complete or self.former:
             return []
         variables = [(entry["name"], entry.get("value") or "") for entry in maps(self.our_emulator, "env")]

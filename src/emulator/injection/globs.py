@@ -1,7 +1,4 @@
-"""Globs: texts in which a * stands for any run of characters.
-
-Goes in: a glob and a text. Comes out: whether the text is one of those meant.
-"""
+"""Globs: texts in which a * stands for any run of characters."""
 
 from __future__ import annotations
 

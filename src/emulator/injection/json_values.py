@@ -1,6 +1,6 @@
 """Values deep in decoded JSON, of which nothing is taken for granted.
 
-Goes in: a value, the keys on the way. Comes out: what is there; nothing where something on the way is of another kind.
+A value on the way that is of another kind counts as missing.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from typing import Any
 
 
 def at(value: Any, *path: str) -> Any:  # noqa: ANN401 - any JSON
-    """Return the value at a path of keys, None if there is none."""
+    """Return the value at a path of keys, or None."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
 def maps(value: Any, *path: str) -> list[dict[str, Any]]:  # noqa: ANN401 - any JSON
-    """Return the maps in the list at a path, none if there is no list."""
+    """Return the maps in the list at a path, or an empty list."""
     found = at(value, *path)
     return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else []

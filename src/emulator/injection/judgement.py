@@ -1,6 +1,6 @@
 """What the rules say of a pod.
 
-Goes in: `Facts` of a labelled pod. Comes out: one line for each rule that finds something.
+Each rule that finds something gives one line.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `injection` is written in: leaves of a tree of dict, list and constants, and steps that add such trees to a pod.
 
-Goes in: constants. Comes out: data, which `patch` reads and `cel` prints.
+`patch` reads this data and `cel` prints it.
 """
 
 from __future__ import annotations

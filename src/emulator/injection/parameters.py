@@ -1,7 +1,7 @@
 """The parameters of the injection, as a ConfigMap is mounted: a file for each key.
 
-Goes in: a directory, which the kubelet exchanges as a whole behind one symbolic link.
-Comes out: the texts by key, checked where a wrong one would break the injection; or SettingsError that names the key.
+The kubelet replaces the directory as a whole, behind one symbolic link. A parameter that would break the injection
+raises SettingsError, which names its key.
 """
 
 from __future__ import annotations

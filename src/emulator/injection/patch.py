@@ -1,7 +1,7 @@
 """The injection as a JSON patch: reads the steps of `injection` for one pod.
 
-Goes in: `Facts` of the pod. Comes out: operations of RFC 6902. `add`; on a pod that is injected already also `replace`
-of the emulator's own variables and `move` of our own containers. All else of the pod stays as it came.
+The operations (RFC 6902) are `add` and, on a pod that is already injected, `replace` of the emulator's variables and
+`move` of the injected containers. The rest of the pod stays as it came.
 """
 
 from __future__ import annotations

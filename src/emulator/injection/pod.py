@@ -1,7 +1,6 @@
 """What a pod is: each question that rules and injection ask of it, once in Python and, beside it, in CEL.
 
-Goes in: a v1 Pod as decoded JSON.
-Comes out: `Pod`, the answers as attributes; and their CEL, which `facts` completes.
+`Pod` has the answers as attributes; `facts` completes their CEL.
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ _MOUNTS = "variables.our_emulator.?volumeMounts.orValue([])"
 
 
 def _chain(*rows: tuple[str, str]) -> str:
-    """Return CEL for the text of the first row whose condition holds, '' if there is none."""
+    """Return CEL for the text of the first row whose condition holds, or ''."""
     return "\n".join(f"{condition} ? {found} :" for condition, found in rows) + " ''"
 
 

@@ -1,8 +1,8 @@
 """Why a pod is refused: one row for each reason; `advice` has those that only warn.
 
-Goes in: nothing. Comes out: rows, for `judgement` to ask and for `cel` to print.
-A row asks its question twice, in CEL for an admission policy and in Python; the answer is what it found, as a text, and
-'' if all is well. `$found` in its message stands for that answer, `$role_arn` and the like for the fact of that name.
+`judgement` asks the rows and `cel` prints them. A row asks its question twice, in CEL for an admission policy and in
+Python; the answer is the text that it found, '' if all is well. `$found` in its message stands for that answer,
+`$role_arn` and the like for the fact of that name.
 """
 
 from __future__ import annotations

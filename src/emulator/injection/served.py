@@ -64,7 +64,7 @@ class Served:
 
 
 def served(pod: Object) -> Served | None:
-    """Return the pod's emulator, None if it has none."""
+    """Return the pod's emulator, or None."""
     for part in ("initContainers", "containers"):
         for container in maps(pod, "spec", part):
             if container.get("name") == names.EMULATOR_CONTAINER:
@@ -76,7 +76,7 @@ def served(pod: Object) -> Served | None:
 
 
 def annotation(pod: Object, key: str) -> str:
-    """Return an annotation without white space around it, '' if there is none."""
+    """Return an annotation without white space around it, or ''."""
     value = at(pod, "metadata", "annotations", key)
     return value.strip() if isinstance(value, str) else ""
 

@@ -1,8 +1,8 @@
 """What is added to a pod: said here once, as data. `patch` reads it for the webhook, `cel` prints it for a policy.
 
-Goes in: nothing. Comes out: `PARAMETERS`, the settings of an installation, and `STEPS`, additions in the order in
-which they are made. A step's `when` names facts that must all hold; a value is a tree of dict, list and constants
-with the nodes below as leaves. What a pod's owner wrote is in it as values alone, never as text to be rendered.
+`PARAMETERS` are the settings of an installation; `STEPS` are the additions, in order. A step's `when` names facts that
+must all hold; a value is a tree of dict, list and constants with nodes of `leaves` as leaves. The text of a pod's owner
+is in it only as a value, never as part of a template.
 """
 
 from __future__ import annotations

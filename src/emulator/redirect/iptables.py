@@ -1,8 +1,4 @@
-"""The redirect as iptables rules, where the kernel has no nf_tables: planned as data, written in one commit, read back.
-
-Goes in: a family of addresses, the port to redirect to, what `iptables -S` printed.
-Comes out: the text for iptables-restore, and what is wrong with the rules in effect.
-"""
+"""The redirect as iptables rules, for kernels without nf_tables: planned as data, written in one commit, read back."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ OUTPUT_LIMIT = 1  # bytes of answers after which it is the next client's turn: a
 class Answering:
     """Who answers on a port.
 
-    `respond(request, now)` returns None for a request that is to wait; `late()` answers it if it has waited in vain;
-    `count(status)` is told of each answer.
+    `respond(request, now)` returns None for a request that must wait; `late()` answers it once it has waited too long;
+    `count(status)` is called for each answer.
     """
 
     __slots__ = ("_date", "_date_second", "count", "late", "reader", "respond")

@@ -144,7 +144,7 @@ class Lifecycle:
     def succeed(self, credentials: Credentials, now: float, chance: float) -> None:
         """Take new credentials. `chance`, from 0 to 1, spreads the refreshes of many pods.
 
-        Where STS does not tell its time and this clock is ahead, credentials seem to end soon, each time anew.
+        Where STS does not tell its time and this clock is ahead, credentials seem to end soon, every time.
         """
         self.credentials = credentials
         self.failure = None

@@ -22,7 +22,7 @@ PROXY_ANSWER_LIMIT = 16384
 
 
 def fetch(settings: "ServeSettings", duration_seconds: int, limit_seconds: float) -> Grant | Failure:
-    """Ask STS once, raising nothing. The token is read anew for each call, since the kubelet replaces it."""
+    """Ask STS once, raising nothing. The token is read again for each call, since the kubelet replaces it."""
     deadline = monotonic() + limit_seconds
     token = ""
     try:

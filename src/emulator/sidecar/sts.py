@@ -109,7 +109,7 @@ def _quote(value: str) -> str:
 
 
 def read_answer(data: bytes) -> Answer | None:
-    """Return the HTTP answer in `data`, all that the other side sent; None if it broke off or is no HTTP."""
+    """Return the HTTP answer in `data`, all that the other side sent; None if it broke off or is not HTTP."""
     status = "100"
     while status.startswith("1"):  # an interim answer: the real one follows
         head, separator, data = data.partition(b"\r\n\r\n")

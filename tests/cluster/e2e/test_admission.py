@@ -39,13 +39,13 @@ def refusal(team: Team, pod: Object) -> str:
 @pytest.mark.parametrize("case", _outcome(".refused.txt"), ids=lambda case: case.name)
 @pytest.mark.claim("S30", "S31")
 def test_refused(team: Team, case: Case) -> None:
-    """A pod that can't be injected is refused with the line that names field, value and remedy (C03, C06, C08, C21)."""
+    """A pod that can't be injected is refused with the line that names field, value and remedy."""
     assert refusal(team, _moved(case, team.namespace)) == recorded(case.name)[".refused.txt"].strip()
 
 
 @pytest.mark.parametrize("value", [None, "true", "TRUE", "yes", "1", "False", ""])
 def test_label_values(team: Team, value: str | None) -> None:
-    """Any label value but `True` leaves the pod as it is (C24)."""
+    """Any label value but `True` leaves the pod as it is."""
     pod = team.pod("untouched", label=value)
 
     found = team.kube.create(pod, dry_run=True)
@@ -56,7 +56,7 @@ def test_label_values(team: Team, value: str | None) -> None:
 
 
 def test_created_again(team: Team) -> None:
-    """A pod that was dumped and is created again passes unchanged: what is injected is there once (C04)."""
+    """A pod that was dumped and is created again passes unchanged: what is injected is there once."""
     injected = team.kube.create(team.pod("again"), dry_run=True)
     again = {field: injected[field] for field in ("apiVersion", "kind", "spec")}
     metadata = {field: injected["metadata"][field] for field in ("name", "namespace", "labels", "annotations")}
@@ -68,7 +68,7 @@ def test_created_again(team: Team) -> None:
 
 @pytest.mark.parametrize("arguments", [["apply"], ["apply", "--server-side"], ["create"]], ids=" ".join)
 def test_dry_run(team: Team, arguments: list[str]) -> None:
-    """The dry runs of kubectl show the pod injected as a real request would have it (C64)."""
+    """The dry runs of kubectl show the pod injected as a real request would have it."""
     pod = team.pod("dry")
     text = team.kube.kubectl(*arguments, "--dry-run=server", "--output=json", "--filename=-", stdin=json.dumps(pod))
 
@@ -76,7 +76,7 @@ def test_dry_run(team: Team, arguments: list[str]) -> None:
 
 
 def test_no_difference_for_workloads(team: Team) -> None:
-    """A labelled Deployment shows no difference to what was applied: only pods are changed (C64)."""
+    """A labelled Deployment shows no difference to what was applied: only pods are changed."""
     template = team.template(labels={"app": "same"})
     content = {"spec": {"replicas": 0, "selector": {"matchLabels": {"app": "same"}}, "template": template}}
     deployment = json.dumps(team.thing("apps/v1", "Deployment", "same", content))
@@ -86,7 +86,7 @@ def test_no_difference_for_workloads(team: Team) -> None:
 
 
 def test_excluded_namespaces(team: Team, chart: Release) -> None:
-    """Pods of kube-system and of the chart's own namespace are left alone, labelled or not (C13)."""
+    """Pods of kube-system and of the chart's own namespace are left alone, labelled or not."""
     for namespace in ("kube-system", chart.namespace):
         pod = {**team.pod("system"), "metadata": {**team.pod("system")["metadata"], "namespace": namespace}}
 
@@ -94,7 +94,7 @@ def test_excluded_namespaces(team: Team, chart: Release) -> None:
 
 
 def test_pull_secrets(team: Team) -> None:
-    """The pull secret of the chart's value is added once to those that the pod has (C59)."""
+    """The pull secret of the chart's value is added once to those that the pod has."""
     mine = [{"name": "mine"}, {"name": "registry-of-the-platform"}]
 
     found = {
@@ -126,7 +126,7 @@ DEFAULTS = {
 
 
 def test_label_added_by_others(team: Team, kube: Kube) -> None:
-    """A pod is injected whose label and role another admission step adds before ours has its turn (C17)."""
+    """A pod is injected whose label and role another admission step adds before ours has its turn."""
     name = f"{team.namespace}-defaults"
     policy = {"apiVersion": REGISTRATION, "kind": "MutatingAdmissionPolicy", "metadata": {"name": name}}
     if not kube.get(path(REGISTRATION, "MutatingAdmissionPolicy")):
@@ -156,7 +156,7 @@ def _namespace(team: Team, suffix: str, **labels: str) -> Team:
 
 
 def test_quota(team: Team) -> None:
-    """A ResourceQuota on requests and limits lets an injected pod in (C10)."""
+    """A ResourceQuota on requests and limits lets an injected pod in."""
     bounded = _namespace(team, "quota")
     hard = {"requests.cpu": "2", "requests.memory": "4Gi", "limits.cpu": "2", "limits.memory": "4Gi"}
     quota = bounded.thing("v1", "ResourceQuota", "q", {"spec": {"hard": hard}})
@@ -188,7 +188,7 @@ PRIVILEGES = (
 )
 @pytest.mark.claim("S25")
 def test_pod_security(team: Team, level: str, annotations: dict[str, str], message: str) -> None:
-    """Baseline refuses the init's NET_ADMIN and NET_RAW and names nothing else; `env` pods pass restricted (C11)."""
+    """Baseline refuses the init's NET_ADMIN and NET_RAW and names nothing else; `env` pods pass restricted."""
     strict = _namespace(team, f"{level}-{len(annotations)}", **{"pod-security.kubernetes.io/enforce": level})
     harmless = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     context = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
@@ -203,7 +203,7 @@ def test_pod_security(team: Team, level: str, annotations: dict[str, str], messa
 
 
 def test_pod_of_before(team: Team, survivor: Object) -> None:
-    """A labelled pod from before the installation can be labelled, have finalizers removed, and be deleted (C12)."""
+    """A labelled pod from before the installation can be labelled, have finalizers removed, and be deleted."""
     namespace, name = survivor["metadata"]["namespace"], survivor["metadata"]["name"]
     at = path("v1", "Pod", namespace, name)
     found = team.kube.request("GET", at)

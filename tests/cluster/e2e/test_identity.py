@@ -23,7 +23,7 @@ def roles(team: Team, pod: str) -> set[str]:
 @runs(lambda team: [team.pod("renamed", ASK)])
 @pytest.mark.claim("S32")
 def test_annotation_after_admission(team: Team) -> None:
-    """Another role in a running pod's annotation is not served, nor is it once the emulator starts anew (C94)."""
+    """Another role in a running pod's annotation is not served, nor is it once the emulator starts again."""
     first = credentials("\n".join(lines(team, "renamed", last="asked")))["AccessKeyId"]
     annotation = {"metadata": {"annotations": {names.ANNOTATION_ROLE_ARN: OTHER_ROLE}}}
     at = path("v1", "Pod", team.namespace, "renamed")
@@ -55,7 +55,7 @@ def _ready(team: Team, pod: str) -> bool:
 
 @runs(lambda team: [team.pod("original", ASK)])
 def test_debug_copy(team: Team) -> None:
-    """The copy that `kubectl debug` makes, without the label, starts and serves the same role (C73)."""
+    """The copy that `kubectl debug` makes, without the label, starts and serves the same role."""
     lines(team, "original", last="asked")
     copy = ("--copy-to=copied", "--container=debug", f"--image={IMAGE}", "--image-pull-policy=IfNotPresent")
 

@@ -61,7 +61,7 @@ def test_helm_test_of_an_allow_list(team: Team, chart: Release) -> None:
     [("policy", POLICY, False), ("classic", CLASSIC, True), ("classic-policy", {**POLICY, **CLASSIC}, False)],
 )
 def test_mode(team: Team, chart: Release, name: str, changes: dict[str, Any], *, webhook: bool) -> None:
-    """After an upgrade to it, a Deployment gets the role's credentials and a Job gets them and completes (C09)."""
+    """After an upgrade to it, a Deployment gets the role's credentials and a Job gets them and completes."""
     chart.install({**VALUES, **changes})
     wait_for("the webhook's pods, or their end", lambda: bool(chart.pods()) == webhook, 60)
     found = wait_for("a pod injected in this way", lambda: _dry_run(team, native=name == "policy"), 60)

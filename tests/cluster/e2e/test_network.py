@@ -1,4 +1,4 @@
-"""What is redirected, and what is not: only 169.254.169.254:80 by TCP (C20), whoever asks and however often."""
+"""What is redirected, and what is not: only 169.254.169.254:80 by TCP, for every caller, however often."""
 
 import json
 import shlex
@@ -56,7 +56,7 @@ def fetch(team: Team, pod: str, url: str) -> str:
 
 @runs(_web)
 def test_app_on_80(team: Team) -> None:
-    """The application's own port 80 is reached at loopback, from another pod, and from itself by its address (C20)."""
+    """The application's own port 80 is reached at loopback, from another pod, and from itself by its address."""
     lines(team, "web", last="asked")
     lines(team, "neighbour", last="asked")
     web = team.kube.request("GET", path("v1", "Pod", team.namespace, "web"))
@@ -85,7 +85,7 @@ def test_ipv6(team: Team) -> None:
 
 @runs(_web)
 def test_second_run_of_init(team: Team) -> None:
-    """The init container works when it is run again, and there is one redirect afterwards (C22)."""
+    """The init container works when it is run again, and there is one redirect afterwards."""
     lines(team, "web", last="asked")
 
     rules = team.kube.log(team.namespace, "web", "show").splitlines()
@@ -96,7 +96,7 @@ def test_second_run_of_init(team: Team) -> None:
 
 @runs(lambda team: [team.pod("restarted", CURL + WAIT)])
 def test_new_sandbox(team: Team) -> None:
-    """A pod whose network is made anew, so that its init containers run again, gets credentials again (C22)."""
+    """A pod whose network is recreated, so that its init containers run again, gets credentials again."""
     node = images.provider(team.kube)
     if not node:
         pytest.skip("the node of this cluster can't be entered")
@@ -125,7 +125,7 @@ def test_new_sandbox(team: Team) -> None:
 
 @runs(_web)
 def test_other_ports_and_protocols(team: Team) -> None:
-    """Other ports of 169.254.169.254 and UDP do not lead to the emulator (C20)."""
+    """Other ports of 169.254.169.254 and UDP do not lead to the emulator."""
     lines(team, "web", last="asked")
     script = f"""
 import socket

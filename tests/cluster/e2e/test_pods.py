@@ -53,7 +53,7 @@ def mounts(pod: Object, name: str) -> list[str]:
 )
 @pytest.mark.claim("S20")
 def test_no_lists(team: Team) -> None:
-    """A pod without lists or API token gets credentials, by the account `default`, and no token (C02, C15)."""
+    """A pod without lists or API token gets credentials, by the account `default`, and no token."""
     assert key(team, "bare") in issued_keys(team, "bare")
     assert subjects(team, "bare") == {f"system:serviceaccount:{team.namespace}:default"}
     pod = stored(team, "bare")
@@ -66,7 +66,7 @@ USER = {"runAsUser": 1000, "runAsGroup": 1000, "runAsNonRoot": True, "fsGroup": 
 
 @runs(lambda team: [team.pod("user", f"id -u\n{ASK}", securityContext=USER)])
 def test_pod_run_as_user(team: Team) -> None:
-    """A pod with a user of its own keeps it for its containers, not for ours, and gets credentials (C07)."""
+    """A pod with a user of its own keeps it for its containers, not for ours, and gets credentials."""
     assert key(team, "user") in issued_keys(team, "user")
     assert lines(team, "user", last="asked")[0] == "1000"
 
@@ -75,7 +75,7 @@ def test_pod_run_as_user(team: Team) -> None:
 
 @runs(lambda team: [team.pod("namespaced", ASK, hostUsers=False)])
 def test_host_users(team: Team) -> None:
-    """A pod in a user namespace gets credentials: the rules are made inside its own namespaces (C14)."""
+    """A pod in a user namespace gets credentials: the rules are made inside its own namespaces."""
     status = stored(team, "namespaced")["status"]
     if refusal := _without_user_namespaces(team, status):
         pytest.skip(f"this node has no user namespaces: {refusal}")
@@ -117,7 +117,7 @@ DNS = {
 
 @runs(lambda team: [team.pod("resolver", ASK, **DNS)])
 def test_dns_policy(team: Team) -> None:
-    """A pod's own way to resolve names stays as it is, and the emulator goes by it, hostAliases included (C18)."""
+    """A pod's own way to resolve names stays as it is, and the emulator goes by it, hostAliases included."""
     assert key(team, "resolver") in issued_keys(team, "resolver")
 
     spec = stored(team, "resolver")["spec"]

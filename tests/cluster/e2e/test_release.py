@@ -22,7 +22,7 @@ def _scale(chart: Release, replicas: int) -> None:
 
 @pytest.mark.claim("S30")
 def test_webhook_down(team: Team, chart: Release) -> None:
-    """Without its server labelled pods are refused, others created at once, and the server can return (C62, C13)."""
+    """Without its server labelled pods are refused, others created at once, and the server can return."""
     _scale(chart, 0)
     try:
         wait_for("no pod of the webhook", lambda: not chart.pods(), 60)
@@ -38,7 +38,7 @@ def test_webhook_down(team: Team, chart: Release) -> None:
 
 @runs(lambda team: [team.pod("staying", CURL + WAIT)])
 def test_uninstall(team: Team, chart: Release) -> None:
-    """Uninstalling leaves nothing behind, blocks no pod, and injected pods work on (C58)."""
+    """Uninstalling leaves nothing behind, blocks no pod, and injected pods work on."""
     lines(team, "staying", last="asked")
 
     chart.uninstall()

@@ -53,7 +53,7 @@ def test_two_roles(team: Team) -> None:
 
 @runs(lambda team: [team.pod("path", f"curl -s {BASE}/\necho\n{ASK}", role=f"  {PATH_ROLE}\n")])
 def test_role_with_path(team: Team) -> None:
-    """A role with a path is listed by its name, and blanks around the ARN do no harm (C26, C27)."""
+    """A role with a path is listed by its name, and blanks around the ARN do no harm."""
     text = "\n".join(lines(team, "path", last="asked"))
 
     assert text.splitlines()[0] == "path-role"
@@ -88,7 +88,7 @@ def test_role_with_path(team: Team) -> None:
     ],
 )
 def test_region(team: Team, pod: str, role: str, host: str) -> None:
-    """STS is asked at the region of the pod's annotation, else the usual one of the role's partition (C28, C50)."""
+    """STS is asked at the region of the pod's annotation, else the usual one of the role's partition."""
     assert credentials("\n".join(lines(team, pod, last="asked")))["Code"] == "Success"
 
     calls = team.sts.calls(role, f"{team.namespace}.{pod}")
@@ -97,7 +97,7 @@ def test_region(team: Team, pod: str, role: str, host: str) -> None:
 
 @runs(lambda team: [team.pod("down", f"curl -s -m 2 {BASE}/\necho\n{_status_of(DOWN_ROLE)}{WAIT}", role=DOWN_ROLE)])
 def test_sts_down(team: Team) -> None:
-    """While STS fails the app starts after a bounded wait; the role is listed, credentials are a quick 503 (C54)."""
+    """While STS fails the app starts after a bounded wait; the role is listed, credentials are a quick 503."""
     written = lines(team, "down", last="asked", seconds=ASKED_SECONDS + STARTUP_SECONDS)
 
     role, (code, seconds) = written[0], written[1].split()[1:]
@@ -124,7 +124,7 @@ def _started(found: dict[str, object], field: str, name: str) -> dt.datetime:
 @pytest.mark.last
 @runs(_denied)
 def test_denied_then_allowed(team: Team) -> None:
-    """A role that STS denies is a quick 500 and the pod not Ready; the pod heals once the policy is right (C45)."""
+    """A role that STS denies is a quick 500 and the pod not Ready; the pod heals once the policy is right."""
     answers = lines(team, "denied", last="code 500", seconds=ASKED_SECONDS + STARTUP_SECONDS)
     assert {line.split()[1] for line in answers} <= {"500", "503"}
     assert max(float(line.split()[2]) for line in answers) < NO_HANG_SECONDS
@@ -142,7 +142,7 @@ def test_denied_then_allowed(team: Team) -> None:
 
 @runs(_busy)
 def test_one_exchange(team: Team) -> None:
-    """Whoever asks, however often, is answered from memory: STS sees nothing of it (C41)."""
+    """Any caller, however often, is answered from memory: STS sees nothing of it."""
     lines(team, "busy", last="asked")
     before = len(team.sts.calls(session=f"{team.namespace}.busy"))
     script = f"for i in $(seq 50); do curl -sf -m 2 -o /dev/null {BASE}/app-role & done; wait"
@@ -154,7 +154,7 @@ def test_one_exchange(team: Team) -> None:
 
 @runs(_denied)
 def test_log_names_the_refusal(team: Team) -> None:
-    """The emulator's log names STS's code, the role and the pod (C45)."""
+    """The emulator's log names STS's code, the role and the pod."""
     log = wait_for(
         "AccessDenied in the emulator's log",
         lambda: [

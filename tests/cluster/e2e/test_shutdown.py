@@ -1,4 +1,4 @@
-"""The end of a pod: credentials as long as the application works (C16)."""
+"""The end of a pod: credentials as long as the application works."""
 
 import subprocess
 
@@ -28,7 +28,7 @@ while :; do sleep 1; done
 
 @runs(lambda team: [team.pod("ending", SCRIPT, terminationGracePeriodSeconds=30)])
 def test_shutdown_order(team: Team) -> None:
-    """An application that works on after SIGTERM is given credentials until it ends, and the pod ends with it (C16)."""
+    """An application that works on after SIGTERM is given credentials until it ends, and the pod ends with it."""
     lines(team, "ending", last="asked")
     at = path("v1", "Pod", team.namespace, "ending")
     follow = [program("kubectl"), "--kubeconfig", str(team.kube.kubeconfig), "--namespace", team.namespace]

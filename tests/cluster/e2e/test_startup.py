@@ -1,4 +1,4 @@
-"""The start of many pods: each application's first request is answered (C54)."""
+"""The start of many pods: each application's first request is answered."""
 
 import pytest
 
@@ -26,7 +26,7 @@ def _gate(team: Team) -> list[Object]:
 
 @runs(_gate)
 def test_startup_gate(team: Team) -> None:
-    """With STS answering in 2 s, `aws` with a single attempt at the metadata service works in 20 of 20 pods (C54)."""
+    """With STS answering in 2 s, `aws` with a single attempt at the metadata service works in 20 of 20 pods."""
 
     def ended() -> dict[str, int]:
         found = team.kube.request("GET", path("batch/v1", "Job", team.namespace, "gate"))["status"]

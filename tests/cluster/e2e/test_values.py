@@ -29,7 +29,7 @@ def as_before(chart: Release) -> Iterator[None]:
 
 
 def test_host_network(team: Team, chart: Release) -> None:
-    """With a replica on each node `helm upgrade --wait` finishes: a port is free before it is taken (C80)."""
+    """With a replica on each node `helm upgrade --wait` finishes: a port is free before it is taken."""
     nodes = team.kube.request("GET", path("v1", "Node"))["items"]
     values = {**VALUES, **HOST_PORTS, "replicas": len([node for node in nodes if not node["spec"].get("taints")])}
     chart.install(values)
@@ -43,7 +43,7 @@ def test_host_network(team: Team, chart: Release) -> None:
 
 
 def test_user_of_the_cluster(team: Team, chart: Release) -> None:
-    """An emulator that states no uid serves under the one that the cluster assigns (C85)."""
+    """An emulator that states no uid serves under the one that the cluster assigns."""
     chart.install({**VALUES, "sidecar": {**VALUES["sidecar"], "user": "cluster"}, "redirect": {"mode": "env"}})
     assigned = {"runAsUser": UID, "runAsGroup": UID, "fsGroup": UID, "runAsNonRoot": True}
     script = CLIENTS[CLIENTS.index('echo "aws ') :] + WAIT

@@ -46,7 +46,7 @@ def _job(team: Team, name: str) -> Object:
     ],
 )
 def test_controller(team: Team, app: str) -> None:
-    """Pods that a controller makes, without a name in their object, get them too (C01)."""
+    """Pods that a controller makes, without a name in their object, get them too."""
     pod = first_pod(team.kube, team.namespace, f"app={app}")
 
     assert lines(team, pod, last="asked") == [*expected_lines(team, pod), "asked"]
@@ -54,7 +54,7 @@ def test_controller(team: Team, app: str) -> None:
 
 @runs(lambda team: [team.thing("batch/v1", "Job", "job", _job(team, "job"))])
 def test_job(team: Team) -> None:
-    """A Job gets them, and is Complete once its own container has ended, emulator or not (C09)."""
+    """A Job gets them, and is Complete once its own container has ended, emulator or not."""
     pod = first_pod(team.kube, team.namespace, "app=job")
     assert lines(team, pod) == expected_lines(team, pod)
 
@@ -90,7 +90,7 @@ def test_cronjob(team: Team) -> None:
     ]
 )
 def test_init_containers(team: Team) -> None:
-    """The pod's own init containers keep their order, come after ours, and get credentials (C05)."""
+    """The pod's own init containers keep their order, come after ours, and get credentials."""
     assert lines(team, "init", "first") == expected_lines(team, "init", container="first")
     assert lines(team, "init", "second", "second") == ["second"]
 
@@ -108,7 +108,7 @@ def _labelled_itself(team: Team) -> list[Object]:
 
 @runs(_labelled_itself)
 def test_label_on_workload_only(team: Team) -> None:
-    """A label on the workload itself, not on its pods, does nothing (C31)."""
+    """A label on the workload itself, not on its pods, does nothing."""
     pod = first_pod(team.kube, team.namespace, "app=outside")
     team.kube.wait_ready(team.namespace, pod, ASKED_SECONDS)
 

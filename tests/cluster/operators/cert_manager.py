@@ -50,7 +50,7 @@ def running(kube: Kube, folder: Path) -> Iterator[None]:
 
 
 def renew(kube: Kube, namespace: str, name: str) -> None:
-    """Have a certificate issued anew, as `cmctl renew` does it: by its condition Issuing."""
+    """Have a certificate issued again, as `cmctl renew` does it: by its condition Issuing."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     url = path(API, "Certificate", namespace, name)
     found = kube.request("GET", url)

@@ -43,7 +43,7 @@ FORMS = {"chart": chart, "kustomize": base}
 
 
 def spec(pod: Object) -> Object:
-    """Return a pod's spec without the name that the API server makes up anew for the volume of its token."""
+    """Return a pod's spec without the name that the API server generates for the volume of its token."""
     token = next(each["name"] for each in pod["spec"]["volumes"] if each["name"].startswith("kube-api-access"))
     same: Object = json.loads(json.dumps(pod["spec"]).replace(token, "kube-api-access"))
     return same

@@ -1,4 +1,4 @@
-"""The chart removed and installed anew: what an API server remembers of the first installation is in nobody's way."""
+"""The chart removed and installed again: what an API server remembers of the first installation is in nobody's way."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ READS = re.compile(r'^apiserver_request_total\{[^}]*resource="configmaps"[^}]*ve
     ["1.37", pytest.param("1.34", marks=pytest.mark.full_only(reason="needs an API server that no other test needs"))],
 )
 def test_reinstall(version: str, full: bool, figures: Figures) -> None:  # noqa: FBT001 - a fixture
-    """In mode `policy`, removed and installed anew again and again, no pod is refused and each has the new settings."""
+    """In mode `policy`, removed and installed again many times, no pod is refused and each has the new settings."""
     refused, times = 0, TIMES if full else SHORT_TIMES
     with apiserver.running(version) as kubeconfig:
         server = furnished(kubeconfig)

@@ -229,7 +229,7 @@ def test_uninstall(kube: Kube, release: Release, namespace: str, figures: Figure
 
     No pod is refused any more from the moment at which helm is through.
     """
-    # The namespaces are there before and after; what every namespace gets by itself is no part of the release.
+    # The namespaces are there before and after; what every namespace gets by itself is not part of the release.
     for name in (release.namespace, namespace):
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         wait_for("its service account", lambda: kube.get(path("v1", "ServiceAccount", name, "default")), 60)  # noqa: B023

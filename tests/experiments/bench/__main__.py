@@ -1,6 +1,6 @@
 """`make bench`: measures, prints the table and writes it, with a plot, to docs/.
 
-Goes in: nothing. Comes out: docs/bench.md and docs/bench.svg, and the page of pod starts; 1 if a bound does not hold.
+It writes docs/bench.md, docs/bench.svg and the page of pod starts, and exits with 1 if a bound does not hold.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The measurements, each of which takes the subjects in turn, round by round.
-
-Goes in: a bench. Comes out: the medians of each subject.
-"""
+"""The measurements, each of which takes the subjects in turn, round by round."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What the kernel says of a process: memory, CPU, wake-ups.
-
-Goes in: a process. Comes out: numbers, from /proc and wait4.
-"""
+"""What the kernel says of a process: memory, CPU, wake-ups."""
 
 from __future__ import annotations
 

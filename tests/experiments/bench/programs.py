@@ -1,6 +1,6 @@
 """What the bench runs: the emulator as its image has it, a peer from its public module, our floor in Go.
 
-Goes in: the cache. Comes out: paths; each is made once, and again when what it is made of changes.
+Each is built once, and again when its sources change.
 """
 
 from __future__ import annotations

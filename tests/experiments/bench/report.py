@@ -1,7 +1,4 @@
-"""The bench's table and plot, and its bounds.
-
-Goes in: figures of the subjects. Comes out: Markdown, SVG, and which bound does not hold.
-"""
+"""The bench's table and plot, and its bounds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What is measured: the emulator, the sleeping interpreter under it, the peer and the floor in Go.
-
-Goes in: programs, certificates, the port of the upstream. Comes out: for each a way to start a copy.
-"""
+"""What is measured: the emulator, the sleeping interpreter under it, the peer and the floor in Go."""
 
 from __future__ import annotations
 

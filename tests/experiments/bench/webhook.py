@@ -1,7 +1,7 @@
 """The webhook's cost for one review, beside the least that a Go webhook costs, in the same run.
 
-Goes in: how many reviews and rounds. Comes out: CPU for each review, requests a second, percentiles and memory of both.
-CPU is the server's own, as the kernel counts it: other load on the machine changes the times, and that hardly.
+It reports CPU per review, requests a second, percentiles and memory of both. CPU is the server's own, as the kernel
+counts it: other load on the machine changes the times, but hardly the CPU.
 """
 
 from __future__ import annotations

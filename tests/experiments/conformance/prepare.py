@@ -1,4 +1,4 @@
-"""Clients in the cache: each installed once, and anew when anything that it is made of changes.
+"""Clients in the cache: each installed once, and again when anything that it is made of changes.
 
 In: clients. Out: the folders that they are installed in, or the reasons why this machine can't have them.
 """

@@ -1,7 +1,6 @@
 """A wall clock that an experiment sets: the sidecar's process takes it from a file.
 
-The time since boot, which the sidecar takes too, is the kernel's: nobody sets that one on a node either.
-Goes in: a file. Comes out: the program of a sidecar that reads it.
+The time since boot, which the sidecar uses too, is the kernel's: nobody sets that one on a node either.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""What somebody may do to the webhook's certificate: to its Secret, and to the caBundle that the API server trusts.
-
-Goes in: the data of the Secret as it was.
-Comes out: what is there instead; and whether a Secret and a caBundle are well.
-"""
+"""What somebody may do to the webhook's certificate: to its Secret, and to the caBundle that the API server trusts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A DNS of an experiment's own: it knows one name, and can refuse, know nothing, or be silent.
 
-Goes in: an address of loopback. Comes out: answers on its port 53, as RFC 1035 has them.
+It answers on port 53 of a loopback address, as RFC 1035 specifies.
 """
 
 from __future__ import annotations

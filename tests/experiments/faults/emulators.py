@@ -1,6 +1,6 @@
 """Many sidecars by a clock that is simulated: each is the product's own schedule, STS is a bucket of tokens.
 
-Goes in: how many, when STS throttles, chance. Comes out: when STS was called, and what each sidecar had when.
+It records when STS was called, and which credentials each sidecar had when.
 """
 
 from __future__ import annotations

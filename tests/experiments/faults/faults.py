@@ -1,7 +1,4 @@
-"""What can break between a sidecar and its credentials, each as a Fault.
-
-Goes in: a world. Comes out: the same world, broken; and mended.
-"""
+"""What can break between a sidecar and its credentials, each as a Fault."""
 
 from __future__ import annotations
 

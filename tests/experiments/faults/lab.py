@@ -1,7 +1,4 @@
-"""One experiment's own world: STS, a projected token as the kubelet keeps it, a sidecar, a witness.
-
-Goes in: an authority, a directory, how long credentials live. Comes out: things to break.
-"""
+"""One experiment's own world: STS, a projected token as the kubelet keeps it, a sidecar, a witness."""
 
 from __future__ import annotations
 
@@ -94,7 +91,7 @@ class Lab:
             raise AssertionError(f"{error}\n{self.emulator.log()}\n{self.witness.seen[-30:]}") from None
 
     def restart(self, before: Sequence[str] = ()) -> None:
-        """Start the sidecar anew, in the place of one that has ended: the kubelet's part."""
+        """Start the sidecar again, in the place of one that has ended: the kubelet's part."""
         ports = self.emulator.port, self.emulator.health_port
         self.emulator = Emulator(self.environ, before=[*before, *without_privileges()], ports=ports)
 

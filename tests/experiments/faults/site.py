@@ -1,7 +1,6 @@
 """The product on the test cluster, for experiments that break either: what runs there, and how to kill it.
 
-Goes in: the images.
-Comes out: a release that works, a namespace that reaches the test STS; all of it is gone afterwards.
+A release and a namespace that reaches the test STS; both are deleted afterwards.
 """
 
 from __future__ import annotations

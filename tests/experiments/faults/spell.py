@@ -1,7 +1,4 @@
-"""A spell of something broken, longer than the credentials live, and its end: what the clients saw of it.
-
-Goes in: a world, what breaks in it and how that ends. Comes out: what was served until when, and when it healed.
-"""
+"""A spell of something broken, longer than the credentials live, and its end: what the clients saw of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What goes wrong without a client noticing: credentials are to be had all the time, and are renewed.
 
-Goes in: a world, and what is done to it. Comes out: the longest time without credentials, how many sets were served.
+It measures the longest time without credentials, and how many sets were served.
 """
 
 from __future__ import annotations

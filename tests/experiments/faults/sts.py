@@ -1,7 +1,4 @@
-"""An STS that can go wrong in every way a network and a server have, and that keeps what it issued.
-
-Goes in: a certificate, how to behave. Comes out: a port; every set of credentials that it gave as good.
-"""
+"""An STS that can go wrong in every way a network and a server have, and that keeps what it issued."""
 
 from __future__ import annotations
 

@@ -185,7 +185,7 @@ def _is_restarted(site: Site, before: Object) -> bool:
 
 @pytest.mark.parametrize("kind", ["deleted", "mismatched", "expired"])
 def test_certificate_secret(site: Site, creation: Creation, figures: Figures, kind: str) -> None:
-    """The Secret of the certificate is broken: the replicas make it anew and no creation of a pod is refused.
+    """The Secret of the certificate is broken: the replicas recreate it and no creation of a pod is refused.
 
     A replica that starts just then becomes ready too.
     """
@@ -234,7 +234,7 @@ def test_ca_bundle(site: Site, creation: Creation, figures: Figures, kind: str) 
 def test_configuration_deleted(site: Site, creation: Creation, figures: Figures) -> None:
     """Somebody deletes the webhook configuration: the guard policy refuses labelled pods, which nothing would inject.
 
-    The next `helm upgrade` makes it anew, the webhook writes caBundle into it, and labelled pods are injected again.
+    The next `helm upgrade` recreates it, the webhook writes caBundle into it, and labelled pods are injected again.
     """
     times = Times(creation)
     site.kube.delete(CONFIGURATION)

@@ -46,7 +46,7 @@ def lab(authority: Authority, tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_process_killed(lab: Lab, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
-    """The sidecar is killed again and again while clients ask without a pause, and is started anew each time.
+    """The sidecar is killed again and again while clients ask without a pause, and is started again each time.
 
     Clients are refused, and soon served; none ever gets a part of an answer.
     """
@@ -72,7 +72,7 @@ def test_process_killed(lab: Lab, figures: Figures, full: bool) -> None:  # noqa
 
 
 def kill(lab: Lab) -> float:
-    """Kill the sidecar, start it anew, and return after how many seconds there were credentials."""
+    """Kill the sidecar, start it again, and return after how many seconds there were credentials."""
     killed_at = time.time()
     lab.emulator.end(signal.SIGKILL)
     lab.restart()
@@ -114,7 +114,7 @@ def test_child_killed_while_requests_wait(lab: Lab, figures: Figures, full: bool
 def test_memory_limit_reached(lab: Lab, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
     """The sidecar's control group has less memory than an exchange takes: the kernel kills the child, or the sidecar.
 
-    Started anew each time, as by the kubelet, it heals when there is memory again; nothing it serves is ever amiss.
+    Started again each time, as by the kubelet, it heals when there is memory again; nothing it serves is ever amiss.
     """
     try:
         group = Cgroup(MEMORY_LIMIT_BYTES)

@@ -44,7 +44,7 @@ def replicas(api: FakeApi, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_broken_secret(api: FakeApi, replicas: list[Webhook], figures: Figures, kind: str) -> None:
-    """Somebody breaks the Secret of the certificate: the replicas make it anew, and every review is answered."""
+    """Somebody breaks the Secret of the certificate: the replicas recreate it, and every review is answered."""
     corrupted, before = SECRETS[kind], api.get(SECRET)
     with Traffic(lambda: [each.port for each in replicas], lambda: api.trusted()[0]) as traffic:
         wait_for("reviews are answered", lambda: traffic.answered > 20)

@@ -1,6 +1,6 @@
 """A program in a pod that asks for credentials all the time, and what it has seen.
 
-Goes in: a pod that runs `SCRIPT`. Comes out: its sightings, by the machine's clock.
+What it has seen carries times of the machine's clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A client that never stops asking and believes nothing: every answer is held against what STS issued.
 
-Goes in: a port, what was issued. Comes out: every answer with its time; and what must never have been answered.
+It keeps every answer with its time, and each answer that should not have been given.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The process that fuzzes: `python -m tests.experiments.fuzz.engine TARGET [FLAG OF LIBFUZZER | DIRECTORY]...`.
 
-Goes in: a target, libFuzzer's flags and corpora. Comes out: libFuzzer's report on standard error; status 0 if all went
-well. What is covered is measured in the product alone.
+It prints libFuzzer's report on standard error and exits with 0 if all went well. Coverage is measured in the product
+only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A strict reading of HTTP responses, by which those of a server are judged.
 
-Goes in: all that a server sent on one connection, and the method of each request that it answered.
-Comes out: the responses; AssertionError where it is not well-formed, or has a header that nobody expects.
+It reads all that a server sent on one connection, and raises AssertionError where a response is malformed or has an
+unexpected header.
 """
 
 from __future__ import annotations

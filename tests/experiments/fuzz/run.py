@@ -1,7 +1,7 @@
 """One run of one target in a process of its own, watched.
 
-Goes in: a target, how many executions, how many seconds at most. Comes out: progress, a line now and then, and a
-`Result`. What it keeps, inputs of new coverage and those that failed, is in the cache, outside the checkout.
+It reports progress and returns a `Result`. Inputs of new coverage and failing ones are kept in the cache, outside the
+checkout.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def run(  # noqa: PLR0913 - what a person may want to choose
 def _watch(
     lines: Iterable[str], name: str, pid: int, say: Callable[[str], None]
 ) -> tuple[str, list[tuple[int, int, int]]]:
-    """Return what is no progress in libFuzzer's report, and executions, coverage and memory as they went.
+    """Return what is not progress in libFuzzer's report, and executions, coverage and memory as they went.
 
     The `rss` that libFuzzer prints is the most that there ever was, which one large input can raise for good.
     """

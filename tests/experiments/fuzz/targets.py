@@ -1,8 +1,7 @@
 """What is fuzzed, cheap targets first.
 
-Goes in: a target's name. Comes out: where its inputs are, how long they may be, and its module, whose
-`one_input(data)` runs the product on some bytes and fails by AssertionError, or any other exception, where an invariant
-does not hold.
+A target has a directory of inputs, their maximum length and a module, whose `one_input(data)` runs the product on some
+bytes and raises AssertionError, or any other exception, where an invariant does not hold.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Edits of JSON: keys and values taken out, put in, moved and exchanged for what admission knows, or does not expect.
 
-Goes in: a decoded value and a source of chance. Comes out: the value, edited in one to three places.
+A value is edited in one to three places.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The webhook's process under load: where it runs, who asks it, and who only troubles it.
 
-Goes in: a rate, or kinds of ill-behaved peers.
-Comes out: the times of all answers, the processor time and the memory of the process.
+It records the times of all answers, and the CPU time and memory of the process.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A real sidecar within the chart's limits, a crowd of clients, and well-behaved ones among them that are timed.
 
-Goes in: kinds of clients and how many, for how long. Comes out: what the timed ones waited, memory, descriptors.
+It records how long the timed clients waited, memory and descriptors.
 """
 
 from __future__ import annotations

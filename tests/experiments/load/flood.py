@@ -1,7 +1,7 @@
 """Many clients, most of them ill-behaved: connections of several kinds, each opened again when the server ends it.
 
-Goes in: a port, `kind=count` for each kind; it ends with standard input. Comes out: a line "open" once each client has
-been connected; at the end a line of JSON: how many clients there were, how often one was connected, how often the
+Arguments: a port, and `kind=count` for each kind; it ends with standard input. It prints "open" once each client has
+been connected, and at the end a line of JSON: how many clients there were, how often one was connected, how often the
 server ended one, and how many answers were read.
 """
 

@@ -1,8 +1,8 @@
 """Well-behaved clients, in a process of their own: how long each waits for its answers.
 
-Goes in: the port of the credentials and that of the kubelet's probes; it ends with standard input. Comes out: a line
-"open"; at the end a line of JSON: for each kind of client the milliseconds of its requests, and every answer that is
-not 200.
+Arguments: the port of the credentials and that of the kubelet's probes; it ends with standard input. It prints "open",
+and at the end a line of JSON: for each kind of client the milliseconds of its requests, and every answer that is not
+200.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the model takes for granted, each number with its source; what we measured is read from where it is written.
 
-Goes in: docs/bench.md, the chart's values. Comes out: `ASSUMED`, `published` bounds, `measured` costs.
+`ASSUMED` are assumptions, `published` are bounds, `measured` are costs, read from docs/bench.md and the chart's values.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The model: rates, cores and memory as plain formulas.
-
-Goes in: how many pods, how fast, which settings. Comes out: one number each.
-"""
+"""The model: rates, cores and memory as plain formulas."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The pictures of docs/reliability.md.
 
-Goes in: rates over time, rates by setting. Comes out: SVG files, the same bytes for the same figures.
+The SVG files are the same, byte for byte, for the same figures.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pods that come, go, and refresh by the product's own schedule, one by one.
 
-Goes in: when each pod comes and goes. Comes out: how many calls of STS there were in each second.
+It returns how many calls STS received in each second.
 """
 
 from __future__ import annotations

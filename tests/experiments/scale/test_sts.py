@@ -61,7 +61,7 @@ def test_settled(figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixt
 @pytest.mark.parametrize("per_second", CREATIONS)
 @pytest.mark.parametrize("part", ZONES)
 def test_replaced(part: str, per_second: float, figures: Figures, full: bool) -> None:  # noqa: FBT001 - a fixture
-    """All pods of a zone, or of the cluster, are created anew at the rate at which Kubernetes creates pods.
+    """All pods of a zone, or of the cluster, are created again at the rate at which Kubernetes creates pods.
 
     While it lasts STS is called at that rate and by those that are still there; after it the refreshes come back as an
     echo, lower and wider each time. Both stay under their bounds.

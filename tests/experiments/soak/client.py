@@ -33,7 +33,7 @@ class WrongError(Exception):
 
 
 class Sts:
-    """STS over one kept connection, opened anew when it was closed."""
+    """STS over one kept connection, opened again when it was closed."""
 
     def __init__(self, url: str, ca: str, region: str) -> None:
         self._url, self._region = url, region

@@ -1,7 +1,7 @@
 """What a soak stands on: a new cluster, the chart with certificates that live minutes, a test STS that grants seconds.
 
 The cluster is ended with the test. It is a new one because an API server that knew a release before, and lost it, reads
-the parameters of the policies anew for each pod (kubernetes/kubernetes#130887): another way than the one that it takes
+the parameters of the policies again for each pod (kubernetes/kubernetes#130887): another way than the one that it takes
 in operation, and one that fails where the machine is too busy.
 """
 

@@ -1,6 +1,6 @@
 """`python -m tests.process.chart`: rewrites the goldens, to be read in review.
 
-Goes in: the chart. Comes out: tests/process/chart/golden/MODE.yaml.
+The goldens are tests/process/chart/golden/MODE.yaml.
 """
 
 from tests.process.chart.test_modes import GOLDEN, MODES, golden

@@ -193,7 +193,7 @@ CHANGES: dict[str, Callable[[Object], object]] = {
 
 @pytest.mark.claim("S26")
 def test_what_is_not_ours(server: Server) -> None:
-    """Whatever the init container has besides, or in place of, what is injected, it is no exception any more."""
+    """Whatever the init container has besides, or in place of, what is injected, it is not an exception any more."""
     plain = injected()["plain"]
     pods = {"as-injected": plain}
     for name, change in CHANGES.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def test_self_mode() -> None:
-    """Mode `self`: no caBundle (C63), a Secret without data that the release owns (C58), and the right to that one."""
+    """Mode `self`: no caBundle, a Secret without data that the release owns, and the right to that one."""
     found = objects("--set=certificate.mode=self")
 
     assert "caBundle" not in webhook(found)["clientConfig"]
@@ -91,7 +91,7 @@ def test_secret_mode(tmp_path: Path) -> None:
 
 
 def test_secret_mode_filled_by_others() -> None:
-    """Mode `secret` without an authority leaves caBundle out, so that whoever fills it in keeps it."""
+    """Mode `secret` without an authority leaves caBundle out, so that the value that something else fills in stays."""
     found = objects("--set=certificate.mode=secret,certificate.secretName=tls")
 
     assert "caBundle" not in webhook(found)["clientConfig"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     }.items(),
 )
 def test_image(options: tuple[str, ...], expected: str) -> None:
-    """The webhook and the sidecar have one image; it has one registry, its own, else the global one (C59, C106)."""
+    """The webhook and the sidecar have one image; it has one registry, its own, else the global one."""
     found = objects(*(f"--set-string={option}" for option in options))
 
     assert (expected, expected) == (
@@ -53,7 +53,7 @@ def test_image(options: tuple[str, ...], expected: str) -> None:
 
 
 def test_pull_secrets(tmp_path: Path) -> None:
-    """Pull secrets of the webhook and of injected pods are two settings (C59)."""
+    """Pull secrets of the webhook and of injected pods are two settings."""
     values = values_file(
         tmp_path, "imagePullSecrets: [{name: reg}]\nsidecar: {imagePullSecrets: [{name: a}, {name: b}]}\n"
     )
@@ -64,7 +64,7 @@ def test_pull_secrets(tmp_path: Path) -> None:
 
 
 def test_quoted_labels(tmp_path: Path) -> None:
-    """Labels and annotations that look like other types stay strings; a selector can't be changed by them (C60)."""
+    """Labels and annotations that look like other types stay strings; a selector can't be changed by them."""
     values = values_file(
         tmp_path,
         """

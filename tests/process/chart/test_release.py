@@ -34,7 +34,7 @@ WEBHOOK_KINDS = {"MutatingWebhookConfiguration", "Deployment", "Service", "Secre
 
 
 def test_deterministic() -> None:
-    """Two renderings are the same text, and no template asks for chance, the time or the cluster (C55)."""
+    """Two renderings are the same text, and no template asks for chance, the time or the cluster."""
     sources = "".join(file.read_text() for file in (CHART / "templates").iterdir() if file.is_file())
 
     assert template() == template.__wrapped__()
@@ -42,14 +42,14 @@ def test_deterministic() -> None:
 
 
 def test_old_kubernetes() -> None:
-    """Kubernetes 1.23 is refused (C56)."""
+    """Kubernetes 1.23 is refused."""
     with pytest.raises(HelmError, match=r"chart requires kubeVersion: >=1.24.0-0 which is incompatible with"):
         template(kube_version="v1.23.17")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_kubernetes_versions(version: str) -> None:
-    """Versions with a vendor's suffix are taken; the guard policy is there from 1.30 on (C56)."""
+    """Versions with a vendor's suffix are taken; the guard policy is there from 1.30 on."""
     kinds = {(item["apiVersion"], item["kind"]) for item in objects(kube_version=version)}
 
     minor = int(version.split(".")[1])
@@ -69,7 +69,7 @@ def test_kubernetes_versions(version: str) -> None:
     ],
 )
 def test_long_names(where: dict[str, str]) -> None:
-    """Every name is a DNS label of 63 characters at most, and the webhook calls the Service by its name (C57)."""
+    """Every name is a DNS label of 63 characters at most, and the webhook calls the Service by its name."""
     override = [f"--set=fullnameOverride={where['fullnameOverride']}"] if "fullnameOverride" in where else []
     found = objects(*override, "--set=certificate.mode=cert-manager", release=where.get("release", "r"), namespace="ns")
 

@@ -69,7 +69,7 @@ REFUSED = {
 
 @pytest.mark.parametrize(("setting", "expected"), REFUSED.items())
 def test_wrong_value(setting: str, expected: str) -> None:
-    """A typo or a value out of range fails at `helm template`, in one line with the key's name (C48, C53)."""
+    """A typo or a value out of range fails at `helm template`, in one line with the key's name."""
     with pytest.raises(HelmError) as refusal:
         template("--set", setting)
 
@@ -137,7 +137,7 @@ def test_proxy(value: str) -> None:
 
 
 def test_region_of_another_vendor() -> None:
-    """C88: with an endpoint of one's own the region is not compared with the names of AWS's."""
+    """With an endpoint of one's own the region is not compared with the names of AWS's."""
     settings = "sts.region=fr-par,sts.endpoint=https://sts.fr-par.example"
 
     assert "fr-par" == one(objects("--set", settings), "ConfigMap", "-parameters")["data"]["region"]

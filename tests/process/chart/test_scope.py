@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def test_scope() -> None:
-    """The API server calls for new pods with exactly the label "True", fails closed, and waits 5 s (C12, C24, C62)."""
+    """The API server calls for new pods with exactly the label "True", fails closed, and waits 5 s."""
     entry = webhook(objects())
 
     assert {
@@ -56,7 +56,7 @@ def test_scope() -> None:
 
 
 def test_namespaces(tmp_path: Path) -> None:
-    """Which namespaces are left alone can be adjusted, the release's own included (C13)."""
+    """Which namespaces are left alone can be adjusted, the release's own included."""
     values = values_file(
         tmp_path,
         """
@@ -81,7 +81,7 @@ def test_namespaces(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["webhook", "policy"])
 def test_argo_cd_order(mode: str) -> None:
-    """What a labelled pod of the same sync must find there is one wave ahead of it (C65)."""
+    """What a labelled pod of the same sync must find there is one wave ahead of it."""
     ahead = {
         item["kind"]
         for item in objects(f"--set=mode={mode}")

@@ -56,7 +56,7 @@ def clean(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def test_taken(any_server: Server, tmp_path: Path) -> None:
-    """Every object is taken by strict validation, labels that look like other types included (C56, C60)."""
+    """Every object is taken by strict validation, labels that look like other types included."""
     values = rendering.values_file(
         tmp_path,
         """
@@ -77,7 +77,7 @@ def test_taken(any_server: Server, tmp_path: Path) -> None:
 
 @pytest.mark.claim("S30")
 def test_scope(any_server: Server) -> None:
-    """While no webhook answers, labelled pods are refused and all others are made (C62)."""
+    """While no webhook answers, labelled pods are refused and all others are made."""
     any_server.done("apply", "-f", "-", given=template("--skip-tests", kube_version=any_server.version))
 
     any_server.wait_for('failed calling webhook "pods.inject.imds-emulator"')
@@ -88,7 +88,7 @@ def test_scope(any_server: Server) -> None:
 
 
 def test_policy_mode(server: Server) -> None:
-    """Mode `policy` injects without anything that runs, by client-side and server-side dry run alike (C64)."""
+    """Mode `policy` injects without anything that runs, by client-side and server-side dry run alike."""
     server.done("apply", "-f", "-", given=template("--skip-tests", "--set=mode=policy"))
     command = ["create", "--dry-run=server", "-f", "-", "-o", "json"]
     deadline = time.monotonic() + PATIENCE_SECONDS
@@ -107,7 +107,7 @@ def test_policy_mode(server: Server) -> None:
 
 @pytest.mark.parametrize("manager", [(), ("--server-side", "--force-conflicts")], ids=["client-side", "server-side"])
 def test_no_drift(server: Server, manager: tuple[str, ...]) -> None:
-    """What the webhook writes at run time is kept when the chart is applied again, and no diff is seen (C63)."""
+    """What the webhook writes at run time is kept when the chart is applied again, and no diff is seen."""
     text = template("--skip-tests")
     server.done("apply", *manager, "-f", "-", given=text)
     bundle = base64.b64encode(b"-----BEGIN CERTIFICATE-----\n").decode()
@@ -126,7 +126,7 @@ def test_no_drift(server: Server, manager: tuple[str, ...]) -> None:
 
 
 def test_dry_runs_of_helm(server: Server) -> None:
-    """`helm install` passes both dry runs and renders the same text for both (C55)."""
+    """`helm install` passes both dry runs and renders the same text for both."""
     manifests = {
         mode: server.helm("install", names.APP, str(CHART), f"--dry-run={mode}").partition("MANIFEST:")[2]
         for mode in ("client", "server")
@@ -200,7 +200,7 @@ def test_across_modes(server: Server) -> None:
 
 
 def test_uninstall(server: Server) -> None:
-    """Nothing is left, what was written at run time included, and labelled pods are not blocked (C58)."""
+    """Nothing is left, what was written at run time included, and labelled pods are not blocked."""
     server.helm("install", names.APP, str(CHART))
     server.done("patch", "secret", f"{names.APP}-certificate", "-n", NAMESPACE, "-p", '{"data": {"tls.crt": "eA=="}}')
     server.wait_for("failed calling webhook")
@@ -213,7 +213,7 @@ def test_uninstall(server: Server) -> None:
 
 @pytest.mark.parametrize("form", ["webhook", "policy"])
 def test_kustomize_install(server: Server, form: str, tmp_path: Path) -> None:
-    """The kustomize install is taken, moved and renamed too, and shows no diff afterwards (C66)."""
+    """The kustomize install is taken, moved and renamed too, and shows no diff afterwards."""
     kustomization = (
         f"namespace: plat-{form}\nnamePrefix: x-\nresources: [ROOT/install/common]\ncomponents: [ROOT/install/{form}]\n"
     )

@@ -58,7 +58,7 @@ def test_no_annotations() -> None:
 
 
 def test_common_labels_of_tests() -> None:
-    """`commonLabels` are on the objects of `helm test`, too (C106)."""
+    """`commonLabels` are on the objects of `helm test`, too."""
     assert {"a"} == {item["metadata"]["labels"]["team"] for item in with_tests("--set=commonLabels.team=a")}
 
 
@@ -95,7 +95,7 @@ def test_deployment(tmp_path: Path) -> None:
     ],
 )
 def test_strategy(options: tuple[str, ...], expected: Object) -> None:
-    """With host ports an old pod ends before a new one starts, since no other node may be free (C80)."""
+    """With host ports an old pod ends before a new one starts, since no other node may be free."""
     assert expected == one(objects(*options), "Deployment")["spec"]["strategy"]
 
 
@@ -162,7 +162,7 @@ def test_runbooks() -> None:
 
 
 def test_umbrella(tmp_path: Path) -> None:
-    """A parent chart turns the chart on and off by `condition`; a typo is refused there, too (C79)."""
+    """A parent chart turns the chart on and off by `condition`; a typo is refused there, too."""
     (tmp_path / "charts").mkdir()
     (tmp_path / "charts" / "imds-emulator").symlink_to(CHART)
     dependency = {"name": "imds-emulator", "version": ">0.0.0-0", "condition": "imds-emulator.enabled"}
@@ -181,7 +181,7 @@ def test_umbrella(tmp_path: Path) -> None:
 
 
 def test_linux_nodes() -> None:
-    """Everything that is scheduled asks for Linux nodes, whatever else is asked for (C81)."""
+    """Everything that is scheduled asks for Linux nodes, whatever else is asked for."""
     found = with_tests("--set=nodeSelector.pool=infra")
     pods = [pod_spec(found), *(item["spec"] for item in found if item["kind"] == "Pod")]
 
@@ -194,7 +194,7 @@ def test_linux_nodes() -> None:
 
 
 def test_uid_of_the_cluster() -> None:
-    """Where uid and gid are null, nothing that is scheduled names any (C85)."""
+    """Where uid and gid are null, nothing that is scheduled names any."""
     found = with_tests("--set=podSecurityContext.runAsUser=null,podSecurityContext.runAsGroup=null")
     pods = [pod_spec(found), *(item["spec"] for item in found if item["kind"] == "Pod")]
 

@@ -1,7 +1,4 @@
-"""Runs a command of an unpacked image as a container, as a kubelet would: by runc, with nothing but what is said.
-
-Goes in: a root file system, a command, a user, capabilities, a network namespace. Comes out: how it ended.
-"""
+"""Runs a command of an unpacked image as a container, as a kubelet would: by runc, with nothing but what is said."""
 
 from __future__ import annotations
 

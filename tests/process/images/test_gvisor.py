@@ -1,4 +1,4 @@
-"""The redirect in gVisor's sandbox, whose kernel is not Linux: it has its own iptables and no nf_tables (C70)."""
+"""The redirect in gVisor's sandbox, whose kernel is not Linux: it has its own iptables and no nf_tables."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ def astuple(result: container.Result) -> tuple[int, str, str]:
 @pytest.mark.parametrize("families", [{"ipv4": True}, {"ipv4": True, "ipv6": True}, {"ipv4": False, "ipv6": True}])
 @pytest.mark.claim("S24")
 def test_redirect(rootfs: dict[str, Path], new_pod: Callable[..., Pod], families: dict[str, bool]) -> None:
-    """The init container works as it is injected: uid 0, two capabilities, a read-only root; and once more (C22)."""
+    """The init container works as it is injected: uid 0, two capabilities, a read-only root; and once more."""
     pod = new_pod(**families)
     runs = [
         container.run(
@@ -240,7 +240,7 @@ def test_redirect(rootfs: dict[str, Path], new_pod: Callable[..., Pod], families
 
 
 def test_redirect_without_capabilities(rootfs: dict[str, Path]) -> None:
-    """Where the container was not given NET_ADMIN the pod does not start, and one line says why (C23)."""
+    """Where the container was not given NET_ADMIN the pod does not start, and one line says why."""
     done = container.run(rootfs["redirect"], PROGRAM, "redirect", uid=0)
 
     assert (1, "") == (done.status, done.out)
@@ -308,7 +308,7 @@ def test_sbom_beside_the_archive(rootfs: dict[str, Path]) -> None:
 @pytest.mark.usefixtures("images")
 @pytest.mark.claim("S52")
 def test_reproducible() -> None:
-    """Built anew without any layer of before, the image is the same to the last bit."""
+    """Built again without any layer of before, the image is the same to the last bit."""
     before, anew = (
         build.Image(f"imds-emulator-tests/{name}:1", target="redirect", arguments=build.PRODUCT[1].arguments)
         for name in ("before", "anew")

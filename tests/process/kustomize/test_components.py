@@ -75,7 +75,7 @@ def with_containers(**lists: list[Object]) -> Object:
 @pytest.mark.parametrize("component", COMPONENTS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind(component: str, kind: str, tmp_path: Path) -> None:
-    """Every kind's pod template, and it alone, gets label and role, or becomes the webhook's pod (C31, C68)."""
+    """Every kind's pod template, and it alone, gets label and role, or becomes the webhook's pod."""
     given = workload(kind, PLAIN)
 
     (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))
@@ -85,7 +85,7 @@ def test_every_kind(component: str, kind: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_others_untouched(component: str, tmp_path: Path) -> None:
-    """What is no workload, or only sounds like one, comes out as it came; nothing of the build's own comes out."""
+    """What is not a workload, or only sounds like one, comes out as it came; nothing of the build's own comes out."""
     found = build_from(tmp_path, consumer(component), app=OTHERS)
 
     assert by_name(objects(OTHERS)) == by_name(found)
@@ -121,7 +121,7 @@ def test_role_of_an_overlay(tmp_path: Path) -> None:
 @pytest.mark.parametrize("build", [kustomize, kubectl_kustomize])
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_apps_of_one_parent(component: str, build: Callable[[Path], str], tmp_path: Path) -> None:
-    """Two apps of one parent and namespace get a role each, of the same component, in one build (C104)."""
+    """Two apps of one parent and namespace get a role each, of the same component, in one build."""
     given = workload("Deployment", PLAIN)
     roles = {name: f"arn:aws:iam::123456789012:role/{name}" for name in ("app-a", "app-b")}
     for name, role in roles.items():
@@ -161,7 +161,7 @@ def test_last_of_components(component: str, tmp_path: Path) -> None:
     }.items(),
 )
 def test_own_init_containers(component: str, expected: list[str], tmp_path: Path) -> None:
-    """Own init containers keep their order, after ours (C05)."""
+    """Own init containers keep their order, after ours."""
     given = with_containers(initContainers=[{"name": "first"}, {"name": "second"}])
 
     (found,) = build_from(tmp_path, consumer(component), app=yaml.safe_dump(given))

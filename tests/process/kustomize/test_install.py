@@ -71,7 +71,7 @@ def test_both_programs() -> None:
 
 
 def test_moved_and_renamed(tmp_path: Path) -> None:
-    """After namespace, prefix and suffix all references still meet, also those in env and RBAC rules (C66)."""
+    """After namespace, prefix and suffix all references still meet, also those in env and RBAC rules."""
     found = build_from(tmp_path, FORMS["webhook"] + MOVED)
     service = one(found, "Service")
     configuration = one(found, "MutatingWebhookConfiguration")
@@ -110,7 +110,7 @@ def test_policies_read_the_config_map(form: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_policies_after_moving(form: str, tmp_path: Path) -> None:
-    """Bindings find their policy and their ConfigMap, and the own namespace stays left alone (C66)."""
+    """Bindings find their policy and their ConfigMap, and the own namespace stays left alone."""
     found = build_from(tmp_path, FORMS[form] + MOVED)
     policies = {item["metadata"]["name"] for item in found if item["kind"].endswith("AdmissionPolicy")}
     bindings = [item["spec"] for item in found if item["kind"].endswith("AdmissionPolicyBinding")]
@@ -131,7 +131,7 @@ def test_policies_after_moving(form: str, tmp_path: Path) -> None:
 
 
 def test_labels_with_selectors(tmp_path: Path) -> None:
-    """Labels put into selectors reach all three together, and not what selects the users' pods (C67)."""
+    """Labels put into selectors reach all three together, and not what selects the users' pods."""
     found = build_from(tmp_path, FORMS["webhook"] + "labels: [{pairs: {team: infra}, includeSelectors: true}]\n")
     before = objects(kustomize(ROOT / "install"))
     deployment = one(found, "Deployment")["spec"]

@@ -64,7 +64,7 @@ def test_refuses(app: Path) -> None:
 
 
 def test_label_without_template(app: Path) -> None:
-    """A label that is not in a pod template ends the build, with its path (C72)."""
+    """A label that is not in a pod template ends the build, with its path."""
     spark = {
         "apiVersion": "sparkoperator.k8s.io/v1beta2",
         "kind": "SparkApplication",

@@ -1,6 +1,6 @@
 """`python -m tests.process.netns`: runs the redirect beside its neighbours and writes the table of docs/neighbours.md.
 
-Comes out: 0 and the table if all hold; else the status of pytest, and the page as it was.
+If all hold, it writes the table and exits with 0; otherwise it leaves the page and exits with pytest's status.
 """
 
 from __future__ import annotations

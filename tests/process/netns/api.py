@@ -1,6 +1,6 @@
 """An API server that knows one Service and its one endpoint, which is enough for kube-proxy.
 
-Goes in: the port, the Service's address and port, the endpoint's. Comes out: HTTP on 127.0.0.1, after the word `ready`.
+It serves HTTP on 127.0.0.1 and prints `ready`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Others that write rules into a pod's network, or beside it on the node: what each writes, and what it then does.
-
-Goes in: a pod. Comes out: rules in effect, and answers of who gets which traffic.
-"""
+"""Others that write rules into a pod's network, or beside it on the node: what each writes, and what it then does."""
 
 from __future__ import annotations
 

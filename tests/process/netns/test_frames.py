@@ -1,4 +1,4 @@
-"""What a container with the usual capabilities sends by raw sockets does not leave its pod (C91)."""
+"""What a container with the usual capabilities sends by raw sockets does not leave its pod."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_open(watched: Pod) -> None:
 
 @pytest.mark.claim("S34")
 def test_later_address(new_pod: Callable[..., Pod]) -> None:
-    """A pod that gets IPv6 after the init container does not reach the node at fd00:ec2::254 (C92)."""
+    """A pod that gets IPv6 after the init container does not reach the node at fd00:ec2::254."""
     pod = new_pod()
     pod.start_emulator()
     assert pod.redirect().status == 0
@@ -81,7 +81,7 @@ def test_later_address(new_pod: Callable[..., Pod]) -> None:
 
 @pytest.mark.claim("S34")
 def test_later_interface(new_pod: Callable[..., Pod]) -> None:
-    """Nor does one that gets another interface then; with nobody on ::1, it reaches nobody (C92)."""
+    """Nor does one that gets another interface then; with nobody on ::1, it reaches nobody."""
     pod = new_pod()
     pod.serve("emulator", "127.0.0.1", 16925, 16925)
     assert pod.redirect().status == 0

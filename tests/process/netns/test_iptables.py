@@ -29,7 +29,7 @@ LOST = (
 
 
 def mesh(pod: Pod, backend: str) -> list[str]:
-    """Take all TCP of the pod to port 15001, as a service mesh does; returns its rules (C19)."""
+    """Take all TCP of the pod to port 15001, as a service mesh does; returns its rules."""
     for rule in (
         "-N MESH",
         "-A MESH -m owner --uid-owner 1337 -j RETURN",
@@ -43,7 +43,7 @@ def mesh(pod: Pod, backend: str) -> list[str]:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_each_backend(pod: Pod, path_with: Callable[..., str], backend: str) -> None:
-    """A node with only nf_tables or only ip_tables: the rule is in effect (C23)."""
+    """A node with only nf_tables or only ip_tables: the rule is in effect."""
     result = pod.redirect(PATH=path_with(backend))
 
     by = f"imds-emulator redirect: 169.254.169.254 port 80 is redirected to port 16925 by iptables-{backend}\n"
@@ -55,7 +55,7 @@ def test_each_backend(pod: Pod, path_with: Callable[..., str], backend: str) -> 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_mesh_before(pod: Pod, path_with: Callable[..., str], backend: str) -> None:
-    """A mesh that was there first keeps all traffic but that to the metadata address (C19)."""
+    """A mesh that was there first keeps all traffic but that to the metadata address."""
     path = path_with(*BACKENDS)
     foreign = mesh(pod, backend)
 
@@ -66,7 +66,7 @@ def test_mesh_before(pod: Pod, path_with: Callable[..., str], backend: str) -> N
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_mesh_after(pod: Pod, path_with: Callable[..., str], backend: str) -> None:
-    """A mesh that comes later, with whichever backend, does not get before the redirect (C19)."""
+    """A mesh that comes later, with whichever backend, does not get before the redirect."""
     assert pod.redirect(PATH=path_with(*BACKENDS)).status == 0
     mesh(pod, backend)
 
@@ -74,7 +74,7 @@ def test_mesh_after(pod: Pod, path_with: Callable[..., str], backend: str) -> No
 
 
 def test_first_again(pod: Pod, path_with: Callable[..., str]) -> None:
-    """A rule that was put before the redirect is behind it after the next run (C19, C22)."""
+    """A rule that was put before the redirect is behind it after the next run."""
     path = path_with("nft")
     assert pod.redirect(PATH=path).status == 0
     in_front = ["-w", "-t", "nat", "-I", "OUTPUT", "-p", "tcp", "-j", "REDIRECT", "--to-ports", "15001"]
@@ -133,7 +133,7 @@ def test_lock_held_for_good(pod: Pod, path_with: Callable[..., str], tmp_path: P
 
 @pytest.mark.parametrize("ipv4", [True, False])
 def test_no_ipv6_tables(new_pod: Callable[..., Pod], path_with: Callable[..., str], ipv4: bool) -> None:  # noqa: FBT001
-    """A lack of IPv6 tables fails no pod: IPv4 is served, and fd00:ec2::254 ends in the pod, not at the node (C23)."""
+    """A lack of IPv6 tables fails no pod: IPv4 is served, and fd00:ec2::254 ends in the pod, not at the node."""
     pod = new_pod(ipv4=ipv4, ipv6=True)
     pod.start_emulator()
     before = pod.ask(IMDS_IPV6, 80)
@@ -178,7 +178,7 @@ def test_dual_stack_without_ipv4_tables(new_pod: Callable[..., Pod], path_with: 
 
 
 def test_each_family(new_pod: Callable[..., Pod], path_with: Callable[..., str]) -> None:
-    """A pod with both families has the rule in both, and once however often the program runs (C22)."""
+    """A pod with both families has the rule in both, and once however often the program runs."""
     pod = new_pod(ipv6=True)
     pod.start_emulator()
     path = path_with("nft")

@@ -1,4 +1,4 @@
-"""Beside each of those who write rules, before ours, after ours, and ours once more (C19, C86, C90)."""
+"""Beside each of those who write rules, before ours, after ours, and ours once more."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_beside(make: Callable[[Neighbour | None], Pod], neighbour: Neighbour, o
 @pytest.mark.parametrize("neighbour", MESHES, ids=lambda neighbour: neighbour.name)
 @pytest.mark.claim("S35")
 def test_no_proxy_yet(make: Callable[[Neighbour | None], Pod], neighbour: Neighbour) -> None:
-    """A mesh's rules without its proxy, as its CNI plugin leaves them, hold up neither exchange nor probes (C86)."""
+    """A mesh's rules without its proxy, as its CNI plugin leaves them, hold up neither exchange nor probes."""
     pod = make(None)
     neighbour.write(pod)
     _, held_up = traffic(pod, neighbour)

@@ -28,7 +28,7 @@ def token(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("user", [0, 1000])
 @pytest.mark.claim("S30")
 def test_port_of_a_dead_emulator(new_pod: Callable[..., Pod], user: int) -> None:
-    """Another process that has the port, and answers as the emulator does, is found out by its user (C93)."""
+    """Another process that has the port, and answers as the emulator does, is found out by its user."""
     pod = new_pod()
     pod.start_emulator()
     assert pod.redirect().status == 0
@@ -64,7 +64,7 @@ def test_answer_of_another(new_pod: Callable[..., Pod]) -> None:
 
 @pytest.mark.parametrize("priority", ["-100", "-150"])
 def test_somebody_s_nat_ahead(pod: Pod, priority: str) -> None:
-    """A nat chain ahead of ours takes the connection away: the run says so and fails (C90)."""
+    """A nat chain ahead of ours takes the connection away: the run says so and fails."""
     rule = "ip daddr 169.254.169.254 tcp dport 80 dnat ip to 192.0.2.1:80"
     chain = f"add chain ip other c {{ type nat hook output priority {priority}; }}"
     assert pod.run("nft", f"add table ip other; {chain}; add rule ip other c {rule}").status == 0

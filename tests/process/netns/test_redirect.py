@@ -35,7 +35,7 @@ def test_before(pod: Pod) -> None:
 
 
 def test_only_this_destination(pod: Pod) -> None:
-    """Only TCP to 169.254.169.254:80 is redirected; protocols, hosts and directions beside it are left alone (C20).
+    """Only TCP to 169.254.169.254:80 is redirected; protocols, hosts and directions beside it are left alone.
 
     Other ports of the address by TCP are closed, but for DNS.
     """
@@ -79,7 +79,7 @@ def test_every_user(pod: Pod, user: int) -> None:
 
 
 def test_rerun(pod: Pod) -> None:
-    """The init container runs again after a restart of the sandbox: status 0, exactly one redirect (C22)."""
+    """The init container runs again after a restart of the sandbox: status 0, exactly one redirect."""
     first = pod.redirect()
     once = pod.run("nft", "list", "ruleset").out
 
@@ -158,7 +158,7 @@ def test_closed_route(pod: Pod, kind: str) -> None:
 
 @pytest.mark.claim("S30")
 def test_no_programs(pod: Pod, tmp_path: Path) -> None:
-    """Neither nftables nor iptables: one line that names all, status 1, so that the pod does not start (C23)."""
+    """Neither nftables nor iptables: one line that names all, status 1, so that the pod does not start."""
     result = pod.redirect(PATH=str(tmp_path))
 
     assert (1, "") == (result.status, result.out)

@@ -99,7 +99,7 @@ def test_beside_rules_of_before(pod: Pod) -> None:
     ],
 )
 def test_kernel_lacks_a_part(pod: Pod, path_lacking: Callable[[str], str], word: str, lost: str) -> None:
-    """Where the kernel lacks a part, the others are there and one line says what is not (C70)."""
+    """Where the kernel lacks a part, the others are there and one line says what is not."""
     result = pod.redirect(PATH=path_lacking(word))
 
     assert (0, "") == (result.status, result.err)
@@ -112,7 +112,7 @@ def test_kernel_lacks_a_part(pod: Pod, path_lacking: Callable[[str], str], word:
 
 
 def test_kernel_lacks_nat(pod: Pod, path_lacking: Callable[[str], str]) -> None:
-    """Without nat in family inet the redirect is by iptables, and the drops are there (C70)."""
+    """Without nat in family inet the redirect is by iptables, and the drops are there."""
     pod.node.serve("node", IMDS_IPV4, 8080)
     result = pod.redirect(PATH=path_lacking('"nat"'))
 
@@ -152,7 +152,7 @@ def test_other_link_local_addresses(pod: Pod) -> None:
 
 @pytest.mark.parametrize("port", [53, 123])
 def test_dns_and_time(pod: Pod, port: int) -> None:
-    """On some machines the metadata address is the DNS and NTP server too: UDP gets there (C84)."""
+    """On some machines the metadata address is the DNS and NTP server too: UDP gets there."""
     pod.node.serve("node", IMDS_IPV4, port)
     assert pod.redirect().status == 0
 

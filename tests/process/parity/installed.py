@@ -1,7 +1,7 @@
 """What an installation of each mode puts into the API server for admission, as kustomize/install has it.
 
-Goes in: the mode. Comes out: the objects, changed in one thing: policies find the parameters in the pod's namespace,
-so that each case can have others.
+The objects are changed in one thing: policies find the parameters in the pod's namespace, so that each case can have
+different ones.
 """
 
 from __future__ import annotations

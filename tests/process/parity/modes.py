@@ -1,7 +1,6 @@
 """The two ways of admission, in force on an API server of their own.
 
-Goes in: a new API server.
-Comes out: a `Mode`, which has a case's own pod, or another in its place, admitted under the case's parameters.
+A `Mode` admits a case's own pod, or another in its place, under the case's parameters.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Object = dict[str, Any]
 # Minor versions from which API servers have a field without a feature gate.
 RESTARTABLE_INIT_CONTAINERS = 29
 POD_RESOURCES = 34
-READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters anew
+READ = "event=parameters-changed"  # what the webhook logs when it has read its parameters again
 ACCOUNT = "imds-emulator"
 ACCOUNTS = "/api/v1/namespaces/default/serviceaccounts"
 # A case, and a word of the answer that only an object of ours that is in force can have put there.

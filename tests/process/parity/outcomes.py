@@ -1,6 +1,6 @@
 """What an API server's answers have in common.
 
-Goes in: pods as the API server stores them. Comes out: the same without what differs from one creation to the next.
+It drops from a stored pod what differs between two creations.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`imds-emulator check` on a real API server, by its administrator and by someone who may read one namespace (C89)."""
+"""`imds-emulator check` on a real API server, by its administrator and by someone who may read one namespace."""
 
 from __future__ import annotations
 

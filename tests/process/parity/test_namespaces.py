@@ -44,7 +44,7 @@ def namespace(mode: Mode, name: str, labels: dict[str, str] | None = None) -> st
 
 @pytest.mark.claim("S25")
 def test_pod_security(mode: Mode) -> None:
-    """C11: below `privileged` the redirect alone is refused; with `env` the pod passes even at `restricted`."""
+    """Below `privileged` the redirect alone is refused; with `env` the pod passes even at `restricted`."""
     pod = pod_with({"securityContext": RESTRICTED})
     for level in ("baseline", "restricted"):
         at = namespace(mode, f"pod-security-{level}", {"pod-security.kubernetes.io/enforce": level})
@@ -58,7 +58,7 @@ def test_pod_security(mode: Mode) -> None:
 
 
 def test_quota(mode: Mode) -> None:
-    """C10: a quota on all four numbers lets the pod in, since both containers have them."""
+    """A quota on all four numbers lets the pod in, since both containers have them."""
     at = namespace(mode, "quota")
     hard = {f"{kind}.{what}": "10" for kind in ("requests", "limits") for what in ("cpu", "memory")}
     hard = {key: "10Gi" if key.endswith("memory") else value for key, value in hard.items()}

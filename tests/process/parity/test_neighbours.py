@@ -120,7 +120,7 @@ def test_annotation_changed_in_the_same_admission(mode: Mode, namespace: str) ->
 @pytest.mark.usefixtures("neighbour")
 @pytest.mark.claim("S37")
 def test_container_ahead_of_ours(mode: Mode, namespace: str) -> None:
-    """C71: ours are moved back to the front."""
+    """Ours are moved back to the front."""
     answer = mode.api.try_pod(namespace, pod_with({}))
 
     assert answer.message == ""
@@ -138,8 +138,8 @@ LEFT = {
     "annotations-changed": 'env["IMDS_EMULATOR_ROLE_ARN, IMDS_EMULATOR_REGION, IMDS_EMULATOR_IMDS_VERSION, ',
     "role-by-field": 'env["IMDS_EMULATOR_ROLE_ARN"] no longer matches the pod\'s annotations',
     "words-by-field": 'env["IMDS_EMULATOR_REGION, IMDS_EMULATOR_IMDS_VERSION, IMDS_EMULATOR_SESSION_NAME, ',
-    "impostor-redirect-restarted": '"spec.initContainers[imds-redirect].restartPolicy" is not as it',
-    "impostor-token-file": '"spec.initContainers[imds-emulator].env[IMDS_EMULATOR_TOKEN_FILE]" is not as it',
+    "impostor-redirect-restarted": '"spec.initContainers[imds-redirect].restartPolicy" differs from',
+    "impostor-token-file": '"spec.initContainers[imds-emulator].env[IMDS_EMULATOR_TOKEN_FILE]" differs from',
     "token-mounted-later": '"containers[app].volumeMounts[imds-emulator-token]"',
 }
 
@@ -164,7 +164,7 @@ def test_guard(mode: Mode, namespace: str, name: str) -> None:
 
 @pytest.mark.claim("S32")
 def test_annotation_changed_after_admission(mode: Mode, namespace: str) -> None:
-    """C94: neither while the pod waits at a gate nor later does an annotation change what the emulator is told."""
+    """Neither while the pod waits at a gate nor later does an annotation change what the emulator is told."""
     pod = pod_with({})
     gated = {**pod, "spec": {**pod["spec"], "schedulingGates": [{"name": "example.com/wait"}]}}
     given = gated["metadata"]["annotations"][names.ANNOTATION_ROLE_ARN]

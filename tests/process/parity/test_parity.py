@@ -58,7 +58,7 @@ def test_warnings(mode: Mode, case: Case) -> None:
 
 @pytest.mark.parametrize("case", STORABLE, ids=lambda case: case.name)
 def test_injected_pod_is_left_alone(mode: Mode, case: Case) -> None:
-    """C04: a pod that was injected, stored and dumped passes unchanged when it is created again."""
+    """A pod that was injected, stored and dumped passes unchanged when it is created again."""
     first = mode.admit(case, None)
     if mode.expected(case).refusal:
         assert first.message.endswith(mode.expected(case).refusal)
@@ -80,7 +80,7 @@ def test_no_api_token_in_what_is_added(mode: Mode) -> None:
 
 
 def test_update_is_left_alone(mode: Mode) -> None:
-    """C12: a pod that has the label and was made before there was an installation can be changed and deleted."""
+    """A pod that has the label and was made before there was an installation can be changed and deleted."""
     pod = f"{pods_of(BY_NAME['plain'])}/{MADE_BEFORE}"
     changes: list[Object] = [
         {"metadata": {"labels": {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE, "x": "y"}}},

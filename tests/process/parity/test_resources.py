@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Object = dict[str, Any]
 
 LIMITED = "limited"
-# C76, and the least that clusters commonly ask for.
+# The least that clusters commonly ask for.
 LIMITS = {
     "type": "Container",
     "min": {"cpu": "10m", "memory": "32Mi"},
@@ -55,7 +55,7 @@ def qos(mode: Mode, name: str) -> str:
     "name", ["guaranteed", "guaranteed-annotated", "guaranteed-by-request", "guaranteed-without-limits"]
 )
 def test_guaranteed_stays_guaranteed(mode: Mode, name: str) -> None:
-    """C75: a pod that is Guaranteed by itself is so with our containers."""
+    """A pod that is Guaranteed by itself is so with our containers."""
     assert qos(mode, name) == "Guaranteed"
 
 
@@ -66,7 +66,7 @@ def test_others_are_burstable(mode: Mode, name: str) -> None:
 
 
 def test_resources_of_the_pod(mode: Mode) -> None:
-    """C74: the pod's requests come from its limits, as they do without the injection, which keeps it Guaranteed."""
+    """The pod's requests come from its limits, as they do without the injection, which keeps it Guaranteed."""
     if mode.minor < POD_RESOURCES:
         pytest.skip("the API server has no resources of a pod")
     spec = mode.admit(BY_NAME["pod-resources-limits"], None).object["spec"]
@@ -76,7 +76,7 @@ def test_resources_of_the_pod(mode: Mode) -> None:
 
 
 def test_limits_of_a_namespace(mode: Mode, limited: str) -> None:
-    """C10, C76: at the defaults a pod fits the usual LimitRange and a ResourceQuota."""
+    """At the defaults a pod fits the usual LimitRange and a ResourceQuota."""
     answer = mode.api.try_pod(limited, BY_NAME["plain"].pod)
 
     assert answer.message == ""
@@ -86,7 +86,7 @@ def test_limits_of_a_namespace(mode: Mode, limited: str) -> None:
 
 
 def test_numbers_by_annotation(mode: Mode, limited: str) -> None:
-    """C76: what a LimitRange refuses, the pod's owner can set right."""
+    """What a LimitRange refuses, the pod's owner can set right."""
     pod = copy.deepcopy(BY_NAME["plain"].pod)
     pod["metadata"]["annotations"][names.ANNOTATION_CPU_REQUEST] = "10m"
     refusal = mode.api.try_pod(limited, pod).message

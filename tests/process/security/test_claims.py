@@ -59,7 +59,7 @@ def test_other(x): ...
 
 
 def test_marks() -> None:
-    """A mark is found as a decorator and on a parameter; on what is no test it is a mistake."""
+    """A mark is found as a decorator and on a parameter; on what is not a test it is a mistake."""
     expected = [Marked("f.py::test_one", ("S01", "S02")), Marked("f.py::test_other", ("S03",))]
     assert expected == list(in_text(MARKS, "f.py"))
 

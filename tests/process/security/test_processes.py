@@ -124,7 +124,7 @@ def as_user(uid: int) -> list[str]:
     ],
 )
 def test_memory(running: Running, who: Sequence[str]) -> None:
-    """Whoever sees the process, as in a pod with shareProcessNamespace, reads its command line and no more."""
+    """Anyone who sees the process, as in a pod with shareProcessNamespace, reads its command line and no more."""
     expected = {"environ": "EACCES", "cmdline": "not found", "maps": "EACCES", "mem": "EACCES", "fd": "EACCES"}
 
     assert expected == spied(running.process.pid, *who)

@@ -1,6 +1,6 @@
 """A Service: one address, connections of which go to its endpoints in turn.
 
-Goes in: the ports of the pods that are ready, which may change. Comes out: a port of 127.0.0.1.
+It listens on a port of 127.0.0.1; the ports of its ready pods may change.
 """
 
 from __future__ import annotations

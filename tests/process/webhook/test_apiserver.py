@@ -170,7 +170,7 @@ def test_admission(installation: Installation) -> None:
 
 
 def test_scope(installation: Installation) -> None:
-    """C62: while no replica runs unlabelled pods are created at once, and labelled ones are refused."""
+    """While no replica runs unlabelled pods are created at once, and labelled ones are refused."""
     with installation.replica() as webhook:
         webhook.terminate()
         installation.service.endpoints.clear()
@@ -211,7 +211,7 @@ def test_deleted_secret(installation: Installation) -> None:
 
 
 def test_rotations(installation: Installation, record_property: Callable[[str, object], None]) -> None:
-    """C61: pods are created all through rotations of the certificate with two replicas, not one creation fails."""
+    """Pods are created all through rotations of the certificate with two replicas, not one creation fails."""
     short = {"IMDS_EMULATOR_CERTIFICATE_VALIDITY_SECONDS": "12"}
     with installation.replica(**short), installation.replica(**short), Pods(installation.kubeconfig) as pods:
         keys: set[str] = set()
@@ -250,7 +250,7 @@ def test_rolling_restart(installation: Installation) -> None:
 
 
 def test_nothing_drifts(installation: Installation) -> None:
-    """C63: applying the chart again, as GitOps does over and over, changes neither caBundle nor the Secret's data."""
+    """Applying the chart again, as GitOps does over and over, changes neither caBundle nor the Secret's data."""
     applied = yaml.safe_dump_all(installation.objects)
     kubectl, options = health.kubectl(installation.kubeconfig), ["--server-side", "--force-conflicts", "-f", "-"]
     with installation.replica():

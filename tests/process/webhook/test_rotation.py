@@ -37,7 +37,7 @@ ROTATIONS = 3  # ten, on a cluster, are in tests/cluster/operators
 
 
 def test_rotations(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """C61: with two replicas and certificates of 12 seconds no admission fails, even if the API server lags behind."""
+    """With two replicas and certificates of 12 seconds no admission fails, even if the API server lags behind."""
     short = {
         "IMDS_EMULATOR_CERTIFICATE_POLL_SECONDS": str(POLL_SECONDS),
         "IMDS_EMULATOR_CERTIFICATE_VALIDITY_SECONDS": str(LIFE_SECONDS),
@@ -64,7 +64,7 @@ def test_rotations(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> Non
 
 
 def test_replicas_started_together_agree(api: FakeApi, environ: dict[str, str], tmp_path: Path) -> None:
-    """C61: two replicas that start at the same moment serve one certificate, that of the Secret."""
+    """Two replicas that start at the same moment serve one certificate, that of the Secret."""
     port, health_port = free_ports(2)
     other = {"IMDS_EMULATOR_WEBHOOK_PORT": str(port), "IMDS_EMULATOR_HEALTH_PORT": str(health_port)}
     with (
@@ -90,7 +90,7 @@ def trust(api: FakeApi, *authorities: Authority) -> None:
 
 @pytest.mark.parametrize("mode", ["secret", "cert-manager"])
 def test_mounted_pair_is_reloaded(api: FakeApi, tmp_path: Path, mode: str) -> None:
-    """C61: a pair renewed by someone else is served without a restart, and only when caBundle trusts it.
+    """A pair renewed by someone else is served without a restart, and only when caBundle trusts it.
 
     That is noted, though the two pairs end at the same second.
     """

@@ -39,7 +39,7 @@ def test_review(webhook: Webhook, api: FakeApi) -> None:
 
 
 def test_names(webhook: Webhook, api: FakeApi) -> None:
-    """C57: the certificate is good for <svc>.<ns>.svc and <svc>.<ns>, for OpenSSL at its strictest."""
+    """The certificate is good for <svc>.<ns>.svc and <svc>.<ns>, for OpenSSL at its strictest."""
     for name in (NAME, "injector.ns"):
         connect(webhook.port, api.trusted()[0], name).close()
 

@@ -68,7 +68,7 @@ def door() -> Iterator[Door]:
 
 
 def test_who_waits_for_an_answer_is_not_thrown_out(door: Door) -> None:
-    """One connection too many ends none whose answer is still to come, be it the oldest (C41)."""
+    """One connection too many ends none whose answer is still to come, be it the oldest."""
     waiting = door.enter(WAIT)
     door.turn()
     idle = [door.enter() for _ in range(LIMIT)]

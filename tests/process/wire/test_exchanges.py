@@ -42,7 +42,7 @@ def wait_for_failure(emulator: Emulator, code: str) -> tuple[int, str]:
 
 
 def test_stampede(world: World) -> None:
-    """R2, R3: 200 requests at the start, with STS answering after 300 ms, get 200 and one STS call's keys (C41)."""
+    """200 requests at the start, with STS answering after 300 ms, get 200 and one STS call's keys."""
     world.answer(lambda _: grant(after_seconds=0.3))
     emulator = world.start(AWS_WEB_IDENTITY_TOKEN_FILE=str(world.token_file) + ".late")
     clients = [Client(emulator.port) for _ in range(200)]
@@ -61,7 +61,7 @@ def test_stampede(world: World) -> None:
 
 
 def test_slow_sts_at_start(world: World) -> None:
-    """R2: credentials wait 0.4 s and are then 503; the role list and the token answer at once (C33)."""
+    """Credentials wait 0.4 s and are then 503; the role list and the token answer at once."""
     released = threading.Event()
 
     def answer(_: dict[str, str]) -> Reply:
@@ -86,7 +86,7 @@ def test_slow_sts_at_start(world: World) -> None:
 
 
 def test_slow_sts_and_a_request_in_pieces(world: World) -> None:
-    """R2: a request that came in two pieces waits no longer than one that came whole."""
+    """A request that came in two pieces waits no longer than one that came whole."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
         wait_until(emulator.children, "the child")
@@ -102,7 +102,7 @@ def test_slow_sts_and_a_request_in_pieces(world: World) -> None:
 
 
 def test_role_and_session(world: World) -> None:
-    """STS is asked once, unsigned, for the whole ARN in the pod's name; nothing else is asked (C27, C49, C52)."""
+    """STS is asked once, unsigned, for the whole ARN in the pod's name; nothing else is asked."""
     world.start_ready()
     form, headers = world.sts.requests[0]
 
@@ -118,7 +118,7 @@ def test_role_and_session(world: World) -> None:
 
 
 def test_token_is_read_anew(world: World, tmp_path: Path) -> None:
-    """Each exchange reads the token again, through the symlinks that the kubelet swaps (C42)."""
+    """Each exchange reads the token again, through the symlinks that the kubelet swaps."""
     for name in ("a", "b"):
         (tmp_path / f"..{name}").mkdir()
         (tmp_path / f"..{name}" / "token").write_text(f"token-{name}\n")
@@ -149,7 +149,7 @@ def test_token_that_is_empty_at_first(world: World) -> None:
 
 
 def test_expired_token(world: World) -> None:
-    """A token that has expired is read again and sent once more, at once (C43)."""
+    """A token that has expired is read again and sent once more, at once."""
     token = world.token_file.read_text()
     world.token_file.write_text("old")
 
@@ -164,7 +164,7 @@ def test_expired_token(world: World) -> None:
 
 
 def test_identity_provider_errors_pass(world: World) -> None:
-    """Transient errors about the token are tried again within seconds (C44)."""
+    """Transient errors about the token are tried again within seconds."""
     errors = [
         error(400, "InvalidIdentityToken", "Couldn't retrieve verification key from your identity provider"),
         error(400, "IDPCommunicationError", "Your identity provider did not answer"),
@@ -177,7 +177,7 @@ def test_identity_provider_errors_pass(world: World) -> None:
 
 
 def test_access_denied(world: World) -> None:
-    """A refusal is 500 at once with its code, logged with the role, and not repeated for each client (C45)."""
+    """A refusal is 500 at once with its code, logged with the role, and not repeated for each client."""
     world.answer(lambda _: error(403, "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity"))
     emulator = world.start()
     wait_for_failure(emulator, "AccessDenied")
@@ -221,7 +221,7 @@ def test_refused_while_the_next_exchange_hangs(world: World) -> None:
 
 
 def test_duration_fallback(world: World) -> None:
-    """A duration that the role does not allow falls back to an hour, with a warning (C48)."""
+    """A duration that the role does not allow falls back to an hour, with a warning."""
     message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
     world.answer(lambda form: grant() if form["DurationSeconds"] == "3600" else error(400, "ValidationError", message))
     emulator = world.start_ready(IMDS_EMULATOR_DURATION_SECONDS="43200")
@@ -231,7 +231,7 @@ def test_duration_fallback(world: World) -> None:
 
 
 def test_name_that_does_not_resolve(world: World) -> None:
-    """A name that does not resolve ends nothing; clients fail fast meanwhile (C46)."""
+    """A name that does not resolve ends nothing; clients fail fast meanwhile."""
     emulator = world.start(AWS_ENDPOINT_URL_STS="https://sts.invalid")
     status, message = wait_for_failure(emulator, "NameNotResolved")
 
@@ -240,7 +240,7 @@ def test_name_that_does_not_resolve(world: World) -> None:
 
 
 def test_sts_that_comes_late(world: World) -> None:
-    """Within 5 s of the time that STS can be reached there are credentials (C46)."""
+    """Within 5 s of the time that STS can be reached there are credentials."""
     port = free_ports(1)[0]
     emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{port}")
     wait_for_failure(emulator, "ConnectFailed")
@@ -250,7 +250,7 @@ def test_sts_that_comes_late(world: World) -> None:
 
 
 def test_sts_that_hangs(world: World) -> None:
-    """R3: an exchange ends within 5 s, and its child with it."""
+    """An exchange ends within 5 s, and its child with it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         started = time.monotonic()
         emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
@@ -261,7 +261,7 @@ def test_sts_that_hangs(world: World) -> None:
 
 
 def test_child_that_does_not_end(world: World) -> None:
-    """R3: a child that keeps no time limit is killed, reaped, and another one tried."""
+    """A child that keeps no time limit is killed, reaped, and another one tried."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         emulator = world.start(AWS_ENDPOINT_URL_STS=f"https://localhost:{silent.getsockname()[1]}")
         wait_until(emulator.children, "the child")
@@ -300,7 +300,7 @@ def test_connection_closes_while_an_exchange_runs(world: World) -> None:
     ],
 )
 def test_odd_answers(world: World, reply: Reply) -> None:
-    """R14: what STS would not say becomes a 503, never a 200 without keys."""
+    """What STS would not say becomes a 503, never a 200 without keys."""
     world.answer(lambda _: reply)
     emulator = world.start()
 
@@ -309,7 +309,7 @@ def test_odd_answers(world: World, reply: Reply) -> None:
 
 @pytest.mark.claim("S10")
 def test_no_message_repeats_the_token(world: World) -> None:
-    """R14: an error that repeats the token reaches neither log nor client with it."""
+    """An error that repeats the token reaches neither log nor client with it."""
     world.answer(lambda form: error(400, "ValidationError", f"Value '{form['WebIdentityToken']}' failed"))
     emulator = world.start()
     wait_for_failure(emulator, "ValidationError")
@@ -362,7 +362,7 @@ def test_unreadable_bundle(world: World, tmp_path: Path, text: str | None, reaso
 
 @pytest.mark.claim("S41")
 def test_proxy(world: World) -> None:
-    """STS is reached through the proxy, with user and password; TLS is end to end (C51)."""
+    """STS is reached through the proxy, with user and password; TLS is end to end."""
     proxy = StubProxy()
     world.start_ready(HTTPS_PROXY=f"http://me:p%40ss@127.0.0.1:{proxy.port}")
     proxy.close()
@@ -371,7 +371,7 @@ def test_proxy(world: World) -> None:
 
 
 def test_no_proxy(world: World) -> None:
-    """NO_PROXY leads past the proxy (C51)."""
+    """NO_PROXY leads past the proxy."""
     proxy = StubProxy()
     world.start_ready(https_proxy=f"http://127.0.0.1:{proxy.port}", no_proxy="169.254.169.254,localhost")
     proxy.close()
@@ -428,7 +428,7 @@ def test_skew_without_a_date(world: World) -> None:
 
 
 def test_retry_after(world: World) -> None:
-    """No call is made before the time that STS asked for, and the credentials in hand are served meanwhile (C102)."""
+    """No call is made before the time that STS asked for, and the credentials in hand are served meanwhile."""
     started: list[float] = []
 
     def answer(_: dict[str, str]) -> Reply:
@@ -445,7 +445,7 @@ def test_retry_after(world: World) -> None:
 
 
 def test_long_token(world: World) -> None:
-    """A session token of 4096 characters reaches the client as STS gave it (C100)."""
+    """A session token of 4096 characters reaches the client as STS gave it."""
     token = "A+/=" * 1024
     world.answer(lambda _: Reply(200, grant().body.replace("token/ASIASTUB==", token)))
     emulator = world.start_ready()

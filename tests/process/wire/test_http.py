@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from tests.support.wire.process import Emulator
 
 GET_LIST = f"GET {LIST} HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n".encode()
-FAST_SECONDS = 0.25  # the cap of R1; the median of many is far below
+FAST_SECONDS = 0.25  # the longest that a client may wait; the median of many is far below
 
 
 def test_every_answer_says_ec2(shared: Emulator) -> None:
-    """R15: Server, Date and Content-Length are on every answer, and nothing is chunked or compressed (C34)."""
+    """Server, Date and Content-Length are on every answer, and nothing is chunked or compressed."""
     for path in (LIST, CREDENTIALS, LIST + "other", "/latest", "/", "/latest/api/token"):
         answer = shared.get(path, headers={"Accept-Encoding": "gzip"})
 
@@ -29,7 +29,7 @@ def test_every_answer_says_ec2(shared: Emulator) -> None:
 
 
 def test_keep_alive(shared: Emulator) -> None:
-    """R16: role list, token and credentials go over one connection, errors between them (C37)."""
+    """Role list, token and credentials go over one connection, errors between them."""
     with connect(shared.port) as client:
         statuses = [
             client.ask(f"{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).status
@@ -40,7 +40,7 @@ def test_keep_alive(shared: Emulator) -> None:
 
 
 def test_pipelining(shared: Emulator) -> None:
-    """R16: requests sent at once are answered in their order."""
+    """Requests sent at once are answered in their order."""
     requests = b"".join(f"GET {path} HTTP/1.1\r\n\r\n".encode() for path in (LIST, "/x", "/", LIST))
     with connect(shared.port) as client:
         client.send(requests)
@@ -52,7 +52,7 @@ def test_pipelining(shared: Emulator) -> None:
 
 
 def test_many_pipelined_requests(shared: Emulator) -> None:
-    """R16: more requests at once than one answer has room for are all answered."""
+    """More requests at once than one answer has room for are all answered."""
     with connect(shared.port) as client:
         sender = threading.Thread(target=client.send, args=(GET_LIST * 3000,))
         sender.start()
@@ -70,7 +70,7 @@ def test_many_pipelined_requests(shared: Emulator) -> None:
     ],
 )
 def test_connection_ends(shared: Emulator, request_bytes: str, connection: str) -> None:
-    """R16: HTTP/1.0, and whoever asks for it, gets its answer and the end of the connection."""
+    """HTTP/1.0, and a client that asks for it, gets its answer and then the end of the connection."""
     with connect(shared.port) as client:
         answer = client.ask(request_bytes.encode())
 
@@ -79,7 +79,7 @@ def test_connection_ends(shared: Emulator, request_bytes: str, connection: str) 
 
 
 def test_http_1_0_keep_alive(shared: Emulator) -> None:
-    """R16: HTTP/1.0 with Connection: keep-alive keeps its connection."""
+    """HTTP/1.0 with Connection: keep-alive keeps its connection."""
     request = f"GET {LIST} HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n".encode()
     with connect(shared.port) as client:
         answers = [client.ask(request) for _ in range(3)]
@@ -88,7 +88,7 @@ def test_http_1_0_keep_alive(shared: Emulator) -> None:
 
 
 def test_head(shared: Emulator) -> None:
-    """R13: HEAD has GET's headers, no body, and the connection goes on (C39)."""
+    """HEAD has GET's headers, no body, and the connection goes on."""
     request = GET_LIST.replace(b"GET", b"HEAD")
     with connect(shared.port) as client:
         head, get = client.ask(request, method="HEAD"), client.ask(GET_LIST)
@@ -98,7 +98,7 @@ def test_head(shared: Emulator) -> None:
 
 
 def test_expect_continue_with_chunked_put(shared: Emulator) -> None:
-    """R16: s3fs's PUT is told to go on, read to its end, answered 404, and the next request is understood."""
+    """S3fs's PUT is told to go on, read to its end, answered 404, and the next request is understood."""
     put = b"PUT /latest/api/token HTTP/1.1\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(shared.port) as client:
         go_on = client.ask(put)
@@ -109,7 +109,7 @@ def test_expect_continue_with_chunked_put(shared: Emulator) -> None:
 
 
 def test_put_without_length(shared: Emulator) -> None:
-    """R16: a PUT without a word about its body is answered at once, and the next request is understood."""
+    """A PUT without a word about its body is answered at once, and the next request is understood."""
     with connect(shared.port) as client:
         statuses = [client.ask(b"PUT /latest/api/token HTTP/1.1\r\n\r\n").status, client.ask(GET_LIST).status]
 
@@ -117,7 +117,7 @@ def test_put_without_length(shared: Emulator) -> None:
 
 
 def test_body_is_read_past(shared: Emulator) -> None:
-    """R16: a body that nobody wants is not taken for the next request."""
+    """A body that nobody wants is not taken for the next request."""
     with connect(shared.port) as client:
         body = b"GET / HTTP/1.1\r\n\r\n"
         put = b"PUT /latest/api/token HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(body)
@@ -139,7 +139,7 @@ def test_body_is_read_past(shared: Emulator) -> None:
     ],
 )
 def test_odd_requests(shared: Emulator, request_text: str) -> None:
-    """R12, R16: absolute form, any host, bare line feeds, empty lines, tokens of any kind are taken."""
+    """Absolute form, any host, bare line feeds, empty lines, tokens of any kind are taken."""
     with connect(shared.port) as client:
         answer = client.ask(request_text.encode())
 
@@ -147,7 +147,7 @@ def test_odd_requests(shared: Emulator, request_text: str) -> None:
 
 
 def test_byte_by_byte(shared: Emulator) -> None:
-    """R16: a request in as many segments as it has bytes is one request."""
+    """A request in as many segments as it has bytes is one request."""
     with connect(shared.port) as client:
         client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in GET_LIST:
@@ -157,7 +157,7 @@ def test_byte_by_byte(shared: Emulator) -> None:
 
 
 def test_half_closed(shared: Emulator) -> None:
-    """R16: a client that has said all it has to say still gets its answer."""
+    """A client that has said all it has to say still gets its answer."""
     with connect(shared.port) as client:
         client.send(GET_LIST)
         client.socket.shutdown(socket.SHUT_WR)
@@ -178,7 +178,7 @@ def test_half_closed(shared: Emulator) -> None:
     ],
 )
 def test_refused_requests(shared: Emulator, data: bytes, status: int) -> None:
-    """R16: what can't be served gets an answer, and then the end of the connection."""
+    """What can't be served gets an answer, and then the end of the connection."""
     with connect(shared.port) as client:
         answer = client.ask(data)
 
@@ -211,7 +211,7 @@ def test_credentials_on_loopback_only(shared: Emulator) -> None:
 
 
 def test_twenty_parallel_clients(shared: Emulator) -> None:
-    """R1: with 20 clients at once, 99 of 100 answers take less than 50 ms, none more than 250 ms.
+    """With 20 clients at once, 99 of 100 answers take less than 50 ms, none more than 250 ms.
 
     The best of some rounds counts: what the machine does besides is not the emulator's.
     """
@@ -253,7 +253,7 @@ def _quickest_answer(port: int) -> float:
 
 @pytest.mark.claim("S08")
 def test_slow_clients_starve_nobody(shared: Emulator) -> None:
-    """R16: with more half-said requests open than there is room for, others are answered within 250 ms."""
+    """With more half-said requests open than there is room for, others are answered within 250 ms."""
     slow = []
     for _ in range(600):
         client = Client(shared.port)
@@ -268,7 +268,7 @@ def test_slow_clients_starve_nobody(shared: Emulator) -> None:
 
 @pytest.mark.claim("S08")
 def test_a_client_that_does_not_read_starves_nobody(shared: Emulator) -> None:
-    """R16: answers that nobody takes are not piled up, and others are answered within 250 ms."""
+    """Answers that nobody takes are not piled up, and others are answered within 250 ms."""
     before = _private_bytes(shared)
     deaf = []
     for _ in range(20):
@@ -290,7 +290,7 @@ def test_a_client_that_does_not_read_starves_nobody(shared: Emulator) -> None:
 
 @pytest.mark.claim("S08")
 def test_large_requests_take_no_memory(shared: Emulator) -> None:
-    """R16: a request that never ends is refused at its limit; nothing of it is kept."""
+    """A request that never ends is refused at its limit; nothing of it is kept."""
     before = _private_bytes(shared)
     for _ in range(50):
         with connect(shared.port) as client:
@@ -313,7 +313,7 @@ def test_many_health_connections_take_none_from_the_app(shared: Emulator) -> Non
 
 @pytest.mark.claim("S07")
 def test_v2_over_one_connection(shared_v2: Emulator) -> None:
-    """R18, R19: PUT a token, list, read: as an SDK does it where IMDSv2 is needed."""
+    """PUT a token, list, read: as an SDK does it where IMDSv2 is needed."""
     ttl = "X-aws-ec2-metadata-token-ttl-seconds: 21600\r\nContent-Length: 0\r\n"
     with connect(shared_v2.port) as client:
         refused = client.ask(GET_LIST)

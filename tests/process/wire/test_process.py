@@ -84,7 +84,7 @@ def test_start(world: World) -> None:
 
 
 def test_startup_gate(world: World) -> None:
-    """The startup probe passes with the first credentials, with STS answering in 2 s (C54)."""
+    """The startup probe passes with the first credentials, with STS answering in 2 s."""
     world.answer(lambda _: grant(after_seconds=2))
     emulator = world.start()
     assert [503, 503] == [emulator.health(path).status for path in ("/startupz", "/readyz")]
@@ -94,7 +94,7 @@ def test_startup_gate(world: World) -> None:
 
 
 def test_startup_gate_without_sts(world: World) -> None:
-    """With STS down the startup probe passes after the bounded wait; the pod is not ready (C54)."""
+    """With STS down the startup probe passes after the bounded wait; the pod is not ready."""
     world.answer(lambda _: error(503, "ServiceUnavailable", "down"))
     emulator = world.start(IMDS_EMULATOR_STARTUP_SECONDS="1")
     wait_until(lambda: emulator.health("/startupz").status == 200, "startup", 5)
@@ -104,7 +104,7 @@ def test_startup_gate_without_sts(world: World) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_end(world: World, number: signal.Signals) -> None:
-    """SIGTERM ends it at once, with status 0: a native sidecar is ended after the app (C16)."""
+    """SIGTERM ends it at once, with status 0: a native sidecar is ended after the app."""
     emulator = world.start_ready()
     started = time.monotonic()
 
@@ -134,7 +134,7 @@ def test_killed_during_an_exchange(world: World) -> None:
 
 
 def test_serves_after_sigterm(world: World) -> None:
-    """Where the app is told to end at the same time, it goes on serving for the seconds it was given (C16)."""
+    """Where the app is told to end at the same time, it goes on serving for the seconds it was given."""
     emulator = world.start_ready(IMDS_EMULATOR_SERVE_AFTER_SIGTERM_SECONDS="2")
     started = time.monotonic()
     emulator.process.send_signal(signal.SIGTERM)
@@ -149,7 +149,7 @@ def test_serves_after_sigterm(world: World) -> None:
 
 
 def test_refresh_on_the_way(world: World) -> None:
-    """Short credentials are replaced at half life, while every client is answered (R4, R5, R6)."""
+    """Short credentials are replaced at half life, while every client is answered."""
     numbers = iter(range(1, 100))
     world.answer(lambda _: grant(f"ASIA{next(numbers)}", life_seconds=4))
     emulator = world.start_ready()
@@ -166,7 +166,7 @@ def test_refresh_on_the_way(world: World) -> None:
 
 
 def test_outage_to_the_end(world: World) -> None:
-    """Old credentials are served through an outage to their end, and then 503; STS back, it heals (R5)."""
+    """Old credentials are served through an outage to their end, and then 503; STS back, it heals."""
     world.answer(lambda _: grant(life_seconds=5))
     emulator = world.start_ready()
     world.answer(lambda _: error(500, "InternalFailure", "outage"))
@@ -204,7 +204,7 @@ def test_many_refreshes_leave_nothing(world: World) -> None:
 
 
 def test_requests_while_an_exchange_runs(world: World) -> None:
-    """R1: while STS is slow, held credentials are answered at once."""
+    """While STS is slow, held credentials are answered at once."""
     slow = threading.Event()
 
     def answer(_: dict[str, str]) -> Reply:
@@ -263,7 +263,7 @@ def test_argument() -> None:
 
 
 def test_port_taken(world: World) -> None:
-    """A port that somebody has is named with its variable (C21)."""
+    """A port that somebody has is named with its variable."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         environ = {

@@ -60,7 +60,7 @@ def test_of_another_workload(sts: LocalSts, emulator: Emulator, tmp_path: Path) 
 
 
 def test_renewed_late(sts: LocalSts, emulator: Emulator, tmp_path: Path) -> None:
-    """One that has expired is not the end: the next one in the file is taken (C43)."""
+    """One that has expired is not the end: the next one in the file is taken."""
     renew(tmp_path, sts.issuer.token(SPIFFE_ID, lifetime_seconds=-1))
     wait_until(lambda: "sts_code=ExpiredTokenException" in emulator.log(), "the refusal")
     renew(tmp_path, sts.issuer.token(SPIFFE_ID))

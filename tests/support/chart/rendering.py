@@ -1,7 +1,4 @@
-"""Runs helm on the chart.
-
-Goes in: options for `helm template`. Comes out: the objects as decoded YAML, or helm's complaint.
-"""
+"""Runs helm on the chart."""
 
 from __future__ import annotations
 

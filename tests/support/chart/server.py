@@ -1,7 +1,4 @@
-"""An API server without nodes, spoken to by kubectl and helm, for the chart's tests on it.
-
-Goes in: a kubeconfig. Comes out: what the two programs print, or their complaint.
-"""
+"""An API server without nodes, spoken to by kubectl and helm, for the chart's tests on it."""
 
 from __future__ import annotations
 
@@ -53,7 +50,7 @@ class Server:
         return json.loads(self.done("get", *arguments, "-o", "json"))
 
     def try_pod(self, *, label: str | None = "True") -> str:
-        """Return the complaint about a pod in `team-a`, created by dry run; '' if there is none."""
+        """Return the complaint about a pod in `team-a`, created by dry run, or ''."""
         return self.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(pod(label))).stderr.strip()
 
     def wait_for(self, text: str, *, label: str = "True") -> None:

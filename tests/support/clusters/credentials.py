@@ -20,7 +20,7 @@ _CLIENTS = {
 
 
 def write(folder: Path, at: Addresses) -> None:
-    """Make them all anew, under an authority of this cluster's own."""
+    """Make them all again, under an authority of this cluster's own."""
     keys, config = folder / "pki", folder / "config"
     config.mkdir(exist_ok=True)
     signer = pki.authority(keys)

@@ -57,7 +57,7 @@ class Kind:
         return "" if _output(trial) == "runs" else "docker starts no privileged container"
 
     def up(self) -> None:
-        """Make the cluster, or check the one that runs; one that is not well is made anew."""
+        """Make the cluster, or check the one that runs; one that is not well is recreated."""
         build.ensure(self.rows())
         with state.lock():
             if self.exists():

@@ -54,7 +54,7 @@ class Native:
         return state.read(self.name) is not None
 
     def up(self) -> None:
-        """Make the cluster, or check the one that runs; one that is not well, or made of other parts, is made anew."""
+        """Make the cluster, or check the one that runs; one that is not well, or made of other parts, is recreated."""
         if os.geteuid() != 0:
             raise StepFailedError("provider native: must run as root, to make namespaces; or use kind, with docker")
         apt.ensure(PACKAGES if namespaces.BRIDGE_FILTER.exists() else {**PACKAGES, "kmod": "modprobe"})

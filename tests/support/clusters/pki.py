@@ -1,4 +1,4 @@
-"""The cluster's certificates and kubeconfigs, made anew for each cluster.
+"""The cluster's certificates and kubeconfigs, created for each cluster.
 
 In: who is to be named by what. Out: files in one folder, readable by their owner alone.
 """

@@ -44,7 +44,7 @@ def folder(name: str) -> Path:
 
 
 def identify(pid: int) -> Process | None:
-    """Return the process now called `pid`; None if there is none, or only its exit status is left."""
+    """Return the process now called `pid`, or None if it is gone or only its exit status is left."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -130,7 +130,7 @@ def connect() -> Kube:
 
 
 def app(team: Team) -> dict[str, Any]:
-    """Start the sample Deployment anew; return its pod, once that is Ready."""
+    """Restart the sample Deployment; return its pod, once that is Ready."""
     at = path("apps/v1", "Deployment", team.namespace, "app")
     team.kube.delete(at)
     wait_for("no Deployment or pod of before", lambda: not team.kube.pods(team.namespace, "app=app"), _READY_SECONDS)

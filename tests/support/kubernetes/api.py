@@ -1,6 +1,6 @@
 """A few requests to an API server, with nothing between the test and the wire.
 
-Goes in: a kubeconfig. Comes out: `Answer`, with the object or the refusal, and the warnings, as they were sent.
+An `Answer` has the object or the refusal, and the warnings, as they were sent.
 """
 
 from __future__ import annotations

@@ -115,7 +115,7 @@ class Kube:
             )
 
     def get(self, url: str) -> Object | None:
-        """Return an object or a list; None if there is none."""
+        """Return an object or a list, or None."""
         try:
             found: Object = self.request("GET", url)
         except RefusedError as refusal:

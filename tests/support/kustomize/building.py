@@ -1,7 +1,6 @@
 """Builds kustomizations, by both programs that people have.
 
-Goes in: a folder, or the text of a kustomization and files beside it. Comes out: the objects; or what kustomize
-complains of.
+It returns the objects, or raises with kustomize's complaint.
 """
 
 from __future__ import annotations

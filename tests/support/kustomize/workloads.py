@@ -1,7 +1,4 @@
-"""Pod templates in workloads, and what the webhook would make of their pods.
-
-Goes in: workloads as plain dicts, the name of a component. Comes out: pod templates, in a form that can be compared.
-"""
+"""Pod templates in workloads, and what the webhook would make of their pods."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Sends what no nat rule sees: raw packets and raw frames with a TCP segment for a metadata address.
 
-Goes in: the hardware address of the next hop, the names of some of `CASES`. Comes out: on the wire, or the name of the
-error on the standard output, a line each.
+Arguments: the hardware address of the next hop, and names of `CASES`. It prints the name of each error, one per line.
 """
 
 from __future__ import annotations

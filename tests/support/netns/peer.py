@@ -1,8 +1,8 @@
 """The two ends of a test connection, as a program that runs inside a network namespace.
 
-Goes in: `serve LISTENERS`, `ask QUESTIONS` (both lists in JSON of the rows below), or `watch ADDRESS PORT`.
-Comes out: `ready` once the servers listen; a line for each question, the word that was answered or what went wrong; of
-a watch, a line for each answer that differs from the one before.
+Arguments: `serve LISTENERS`, `ask QUESTIONS` (both lists in JSON of the rows below), or `watch ADDRESS PORT`. It prints
+`ready` once the servers listen; for each question a line with the word that was answered or the error; for a watch, a
+line for each answer that differs from the one before.
 """
 
 from __future__ import annotations

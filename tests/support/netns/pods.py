@@ -1,7 +1,4 @@
-"""A pod's network and the node behind it: two namespaces joined by a veth pair.
-
-Goes in: which families the pod has. Comes out: a `Pod` in which commands run and servers answer.
-"""
+"""A pod's network and the node behind it: two namespaces joined by a veth pair."""
 
 from __future__ import annotations
 

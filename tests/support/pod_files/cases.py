@@ -1,9 +1,8 @@
 """The pods of this directory as test cases.
 
-Goes in: NAME.yaml, a Pod; after it maybe a Namespace with the annotations of the pod's own, and a ConfigMap with the
-parameters of the installation that differ from parameters.yaml. Beside it one outcome: NAME.injected.yaml, the pod that
-comes out, or NAME.refused.txt, the message, or NAME.untouched.txt, empty; and NAME.warnings.txt where there are any.
-Comes out: a `Case` for each file, and its outcome as files to compare with or to write.
+A case is NAME.yaml: a Pod; optionally a Namespace with annotations, and a ConfigMap with the parameters that differ
+from parameters.yaml. Beside it lies one outcome: NAME.injected.yaml, the injected pod; NAME.refused.txt, the message;
+or NAME.untouched.txt, empty; and NAME.warnings.txt if there are warnings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The shortest way through the injection: a review into `emulator.injection.admission`, its patch onto the pod.
-
-Goes in: a case. Comes out: the outcome.
-"""
+"""The shortest way through the injection: a review into `emulator.injection.admission`, its patch onto the pod."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Write the outcomes beside the pods anew: `python -m tests.support.pod_files.update`; then read the difference.
+"""Rewrite the outcomes beside the pods: `python -m tests.support.pod_files.update`; then read the difference.
 
-Goes in: nothing. Comes out: NAME.injected.yaml and the like for each case, and none that belongs to no case.
+It writes NAME.injected.yaml and the like for each case, and deletes those without a case.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sessions: the temporary credentials that were issued, and whose signature a request bears.
 
 In: an assumed role; later a signed request. Out: a Session; StsError for a signature that does not hold.
-The signature is computed anew by botocore's own signer (IAM User Guide, "AWS Signature Version 4").
+The signature is computed again by botocore's own signer (IAM User Guide, "AWS Signature Version 4").
 """
 
 import base64

@@ -80,7 +80,7 @@ class Outlook:
 
 
 def executable(package: str) -> str:
-    """Return how `go build` calls the program of a package: by the last part of its path that is no major version."""
+    """Return how `go build` names the program of a package: the last part of its path that is not a major version."""
     *_, before, last = ("", *package.split("/"))
     return before if re.fullmatch(r"v[1-9]\d*", last) else last
 

@@ -1,8 +1,7 @@
 """An API server that is a dictionary: what the webhook asks of one, with resourceVersions that conflict.
 
-Goes in: objects by their paths. Comes out: an HTTPS server on 127.0.0.1, and what was asked of it.
-It keeps every caBundle that it was given with its time, so that a client can live a little in the past, as those do
-that watch a real one.
+It is an HTTPS server on 127.0.0.1 that records what it was asked. It keeps every caBundle with its time, so that a
+client can lag a little behind, as those that watch a real API server do.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Webhooks as processes, and the API server's side of a review.
 
-Goes in: where the API server is, and settings. Comes out: a running `python -m emulator webhook`, its ports and log.
+Each is a running `python -m emulator webhook` with its ports and its log.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Pods created all the time: reviews over fresh connections, each verified by what is trusted at that moment.
 
-Goes in: the ports of the replicas that the Service has at that moment, the trusted bundle. Comes out: every failure.
+The ports are those of the Service's replicas at that moment; every failure is recorded.
 """
 
 from __future__ import annotations

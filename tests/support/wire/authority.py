@@ -1,7 +1,4 @@
-"""A certificate authority for one test run, and a server's certificate of it.
-
-Goes in: a directory. Comes out: files in PEM.
-"""
+"""A certificate authority for one test run, and a server's certificate of it."""
 
 from __future__ import annotations
 

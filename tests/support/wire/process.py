@@ -1,7 +1,4 @@
-"""A running emulator, as in the image (`python -I -S`), and a client that speaks bytes.
-
-Goes in: environment variables. Comes out: ports, log lines, the exit status.
-"""
+"""A running emulator, as in the image (`python -I -S`), and a client that speaks bytes."""
 
 from __future__ import annotations
 

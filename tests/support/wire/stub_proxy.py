@@ -1,4 +1,7 @@
-"""A tiny HTTP proxy that knows CONNECT. Goes in: tunnels. Comes out: what was asked for."""
+"""A tiny HTTP proxy that knows CONNECT.
+
+It records which tunnels were requested.
+"""
 
 from __future__ import annotations
 

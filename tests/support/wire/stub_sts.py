@@ -1,6 +1,6 @@
 """A tiny STS over real TLS, or without, for one test: its answers are scripted, what it was asked is kept.
 
-Goes in: a certificate, a function from the form of a request to an answer. Comes out: a port, and the requests seen.
+A function maps the form of a request to an answer; the requests are recorded.
 """
 
 from __future__ import annotations

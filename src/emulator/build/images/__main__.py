@@ -1,6 +1,6 @@
 """`python -m emulator.build.images build`: builds the product's images, or one for tests, into archives in the cache.
 
-Goes in: the command line. Comes out: a path a line on stdout, progress on stderr, 1 if a step failed.
+It prints the path of each archive on stdout and progress on stderr, and exits with 1 if a step failed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A docker archive, read: its configuration, its layers, and the files that a container sees.
-
-Goes in: the path of an archive. Comes out: an `Archive`.
-"""
+"""A docker archive, read: its configuration, its layers, and the files that a container sees."""
 
 from __future__ import annotations
 

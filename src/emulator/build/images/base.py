@@ -1,7 +1,4 @@
-"""The base image: pulled where there is a registry, else made of Debian's packages under the same name.
-
-Goes in: a builder. Comes out: the id of a local image of that name.
-"""
+"""The base image: pulled where there is a registry, else made of Debian's packages under the same name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Builds an image from a Dockerfile of the checkout into an archive, when what it is made of has changed.
 
-Goes in: a Dockerfile whose context is the top of the checkout, a tag.
-Comes out: the path of a docker archive in the cache; beside it, for the product's images, their SBOM.
+The archive is a docker archive in the cache; beside it lies, for the product's images, their SBOM.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Docker, podman and buildah as one thing: a program that builds a Dockerfile and saves an image.
 
-Goes in: what is installed. Comes out: a `Builder` whose methods run commands and raise `StepFailedError`.
+The methods of a `Builder` run commands and raise `StepFailedError`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Builder:
     stamps: bool
 
     def image_id(self, image: str) -> str:
-        """Return the id of a local image, "" if there is none of that name."""
+        """Return the id of the local image of that name, or ""."""
         listing = [*self.command, "images", "--no-trunc", "--format", "{{.ID}}", image]
         found = subprocess.run(listing, capture_output=True, text=True, check=False).stdout.split()
         return found[0] if found else ""

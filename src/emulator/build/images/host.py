@@ -1,7 +1,6 @@
 """What `pip install` in a Dockerfile needs to know of the machine: its index, its proxy, its authorities.
 
-Goes in: the environment and pip's own files. Comes out: files to hand to the build as secrets, so that none of it
-stays in an image.
+They are handed to the build as secrets, so that nothing of them stays in an image.
 """
 
 from __future__ import annotations

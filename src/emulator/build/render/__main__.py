@@ -1,7 +1,7 @@
 """`make render`: writes the chart's templates, the kustomize files and the table of values from one source.
 
-Goes in: manifests/*/*.j2 and charts/imds-emulator/values.yaml, the only home of a default. Comes out: files in charts/
-and kustomize/; with `--check` none is written, differences are shown and the exit status is 1 if there are any.
+The sources are manifests/*/*.j2 and charts/imds-emulator/values.yaml, the only home of a default. With `--check` it
+writes nothing, shows the differences and exits with 1 if there are any.
 """
 
 from __future__ import annotations

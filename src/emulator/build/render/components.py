@@ -1,7 +1,6 @@
 """The words of manifests/components: what an app repository's kustomization is given, said for every kind of workload.
 
-Goes in: the chart's default parameters. Comes out: patches that reach the pod template of each kind, and what the
-injection adds to a pod, cut out of an injected one.
+These are patches for the pod template of each kind, and what the injection adds to a pod, taken from an injected one.
 """
 
 from __future__ import annotations

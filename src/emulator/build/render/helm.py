@@ -1,7 +1,6 @@
 """The words of manifests/*/*.j2 as Helm actions: `value("sts.region")` is `{{ .Values.sts.region | quote }}`.
 
-Goes in: paths of values. Comes out: text of a Helm template. `render_kustomize` has the same words, so that a manifest
-never asks which of the two it is written for.
+`kustomize` defines the same words, so that a manifest need not know which of the two it is rendered for.
 """
 
 from __future__ import annotations
@@ -104,7 +103,7 @@ class Helm:
     def parameters_apart(self, caller: Callable[[], str]) -> str:  # noqa: ARG002 - as kustomize's
         """Print nothing: policies have the parameters in themselves.
 
-        An API server whose last policy with parameters was removed does not find those of the next, installed anew
+        An API server whose last policy with parameters was removed does not find those of the next, installed again
         (kubernetes/kubernetes#130887).
         """
         return ""
@@ -129,7 +128,7 @@ class Helm:
         return f'{{{{- .Files.Get "{path}" | nindent {indent} }}}}'
 
     def yaml(self, data: Any, indent: int) -> str:  # noqa: ANN401 - YAML
-        """Print data that is no value; Helm leaves all but its own double braces alone."""
+        """Print data that is not a value; Helm leaves all but its own double braces alone."""
         return to_yaml(data, indent).replace("{{", '{{ "{{" }}')
 
     def when(self, path: str, equals: object = _ABSENT, caller: Callable[[], str] = str) -> str:

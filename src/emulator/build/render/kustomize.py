@@ -1,7 +1,7 @@
 """The words of manifests/*/*.j2 as plain text: what Helm prints at the chart's default values.
 
-Goes in: the default values. Comes out: text of a manifest, for release and namespace `imds-emulator`. `render_helm` has
-the same words, so that a manifest never asks which of the two it is written for.
+Release and namespace are `imds-emulator`. `helm` defines the same words, so that a manifest need not know which of the
+two it is rendered for.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Kustomize:
         return (CHART / path).read_text().rstrip().replace("\n", "\n" + " " * indent)
 
     def yaml(self, data: Any, indent: int) -> str:  # noqa: ANN401 - YAML
-        """Print data that is no value."""
+        """Print data that is not a value."""
         return to_yaml(data, indent)
 
     def when(self, path: str, equals: object = _ABSENT, caller: Callable[[], str] = str) -> str:

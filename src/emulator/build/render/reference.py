@@ -1,7 +1,6 @@
 """docs/reference.md: keys, variables and metrics, read from the code that obeys them.
 
-Goes in: names, parameters, tables of metrics. Comes out: Markdown. The values are in the chart's README, which is
-copied in whole.
+The chart's values are in its README, which the page copies.
 """
 
 from __future__ import annotations

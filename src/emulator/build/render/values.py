@@ -1,7 +1,7 @@
 """The chart's values: where they are, how data is written as YAML, and their table for the README.
 
-Goes in: the text of values.yaml, where the comment above a key is its documentation. Comes out: a Markdown table, a
-row a key; a commented key whose children are commented too is a heading of theirs, not a row.
+In values.yaml the comment above a key is its documentation. The table has a row per key; a commented key whose children
+are commented too is a heading above them, not a row.
 """
 
 from __future__ import annotations
