@@ -18,7 +18,7 @@ from tests.cluster.operators import previous, registry
 from tests.support import demo
 from tests.support.clusters.native import Native
 from tests.support.kubernetes import images, pods, sts
-from tests.support.kubernetes.kube import path, program
+from tests.support.kubernetes.kube import path, program, wait_for
 from tests.support.kubernetes.pods import Team
 
 if TYPE_CHECKING:
@@ -205,4 +205,9 @@ def test_upgrade(kube: Kube, published: Registry, release: Release, figures: Fig
 
     figures.add("the upgrade takes", time.monotonic() - started, "s")
     assert release.works()
-    assert {pinned(published, "emulator")} == {each["spec"]["containers"][0]["image"] for each in release.pods()}
+    expected = {pinned(published, "emulator")}
+
+    def replaced() -> bool:
+        return expected == {each["spec"]["containers"][0]["image"] for each in release.pods()}
+
+    wait_for("the pods of before gone", replaced, INSTALL_SECONDS)
