@@ -72,7 +72,12 @@ def test_stays_only_for_a_job(monkeypatch: pytest.MonkeyPatch, seconds: str, exp
     forks: list[str] = []
     monkeypatch.setattr(hold, "environment", lambda: {names.ENV_END_WITH_APP_SECONDS: seconds} if seconds else {})
     monkeypatch.setattr(hold, "hold", lambda _: None)
-    monkeypatch.setattr("posix.fork", lambda: forks.append("fork") or 4711)
+
+    def fork() -> int:
+        forks.append("fork")
+        return 4711
+
+    monkeypatch.setattr("posix.fork", fork)
 
     assert (0, expected) == (hold.main([]), forks)
 
