@@ -24,7 +24,7 @@ SHOWN_LIMIT = 100  # characters of a wrong value that a message repeats
 
 
 class RoleArn:
-    """A role's ARN in parts; `path` has its slashes ("/" when there is none), `name` is what IMDS lists."""
+    """A role's ARN in parts; `path` has its slashes ("/" for a role without a path), `name` is what IMDS lists."""
 
     __slots__ = ("account_id", "name", "partition", "path", "text")
 

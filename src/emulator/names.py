@@ -80,7 +80,7 @@ IMDS_IPV4 = "169.254.169.254"
 IMDS_IPV6 = "fd00:ec2::254"
 IMDS_PORT = 80
 
-# Our tables in nftables; where there is no nf_tables, our chain in iptables' nat table.
+# The emulator's tables in nftables; without nf_tables, its chain in iptables' nat table.
 REDIRECT_TABLE = APP
 REDIRECT_CHAIN = "IMDS_EMULATOR"
 
@@ -121,7 +121,7 @@ ENV_OWN_TOKEN_FILE = "IMDS_EMULATOR_TOKEN_FILE"  # noqa: S105 - a variable's nam
 ENV_OWN_REGION = "IMDS_EMULATOR_REGION"
 ENV_OWN_SESSION_NAME = "IMDS_EMULATOR_SESSION_NAME"
 ENV_SESSION_POLICIES = "IMDS_EMULATOR_SESSION_POLICIES"  # ARNs, separated by commas
-# The second group: the installation's, left out where it has none.
+# The second group: the installation's, left out where it sets no value.
 ENV_OWN_STS_ENDPOINT = "IMDS_EMULATOR_STS_ENDPOINT"
 ENV_OWN_USE_FIPS = "IMDS_EMULATOR_USE_FIPS_ENDPOINT"
 ENV_OWN_USE_DUALSTACK = "IMDS_EMULATOR_USE_DUALSTACK_ENDPOINT"

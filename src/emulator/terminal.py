@@ -33,7 +33,7 @@ def escaped(text: str) -> str:
 
 
 def show(lines: Iterable[str], stream: TextIO | None = None) -> None:
-    """Print lines to `stream`, standard output if there is none: the one way out for text that others wrote."""
+    """Print lines to `stream`, by default standard output: the only way out for text that others wrote."""
     out = stream or sys.stdout
     for line in lines:
         text = f"{escaped(line)}\n"

@@ -35,7 +35,7 @@ def bodies(output: bytes) -> list[str]:
 
 def said(conversation: Conversation, data: bytes) -> bytes:
     """Return all that is answered to bytes, by a server whose client takes each answer."""
-    output = conversation.hear(data, NOW)
+    output = conversation.feed(data, NOW)
     while more := conversation.answers(NOW):
         output += more
     return output
@@ -60,7 +60,7 @@ def test_any_pieces(requests: list[bytes], cuts: list[int]) -> None:
 def test_one_answer_at_once() -> None:
     """Answers are made as the client takes them, and one client's many requests are no one else's wait."""
     conversation, _ = make()
-    first = conversation.hear(REQUESTS[0] * 1000, NOW)
+    first = conversation.feed(REQUESTS[0] * 1000, NOW)
     total = 1
     while output := conversation.answers(NOW):
         assert 1 == len(bodies(output))
@@ -73,7 +73,7 @@ def test_waiting() -> None:
     """What comes behind a request that waits is answered after it."""
     conversation, _ = make()
     before = said(conversation, REQUESTS[0] + b"GET /wait HTTP/1.1\r\n\r\n" + REQUESTS[0])
-    waits = conversation.waiting is not None and conversation.hear(REQUESTS[0], NOW) == b""
+    waits = conversation.waiting is not None and conversation.feed(REQUESTS[0], NOW) == b""
     waited = conversation.answer_waiting(Response(200, "late"), NOW) + said(conversation, b"")
 
     assert (["a"], True, ["late", "a", "a"], b"") == (bodies(before), waits, bodies(waited), conversation.buffer)
@@ -83,7 +83,7 @@ def test_nothing_after_the_last() -> None:
     """After Connection: close, and after what is not a request, nothing more is answered."""
     for last, state in ((b"GET /a HTTP/1.1\r\nConnection: close\r\n\r\n", ENDING), (b"nonsense\r\n\r\n", REFUSED)):
         conversation, counted = make()
-        conversation.hear(last + REQUESTS[0], NOW)
+        conversation.feed(last + REQUESTS[0], NOW)
 
         assert (state, b"", 1) == (conversation.state, conversation.buffer, len(counted))
 
@@ -92,7 +92,7 @@ def test_continue_is_said_once() -> None:
     """A client that holds its body back is told to go on once."""
     conversation, _ = make()
     put = b"PUT /b HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-    outputs = [conversation.hear(data, NOW) for data in (put[:-1], put[-1:], b"x", b"y")]
+    outputs = [conversation.feed(data, NOW) for data in (put[:-1], put[-1:], b"x", b"y")]
 
     assert [b"", b"HTTP/1.1 100 Continue\r\n\r\n", b""] == outputs[:3]
     assert ["b"] == bodies(outputs[3])
@@ -102,7 +102,7 @@ def test_date() -> None:
     """The date is that of the answer (RFC 9110 section 5.6.7)."""
     conversation, _ = make()
     dates = [
-        conversation.hear(REQUESTS[0], NOW + seconds).split(b"Date: ")[1].split(b"\r\n")[0] for seconds in (0, 0.9, 1)
+        conversation.feed(REQUESTS[0], NOW + seconds).split(b"Date: ")[1].split(b"\r\n")[0] for seconds in (0, 0.9, 1)
     ]
 
     expected = [b"Wed, 25 Nov 2026 09:00:00 GMT"] * 2 + [b"Wed, 25 Nov 2026 09:00:01 GMT"]

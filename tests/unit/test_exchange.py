@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.sidecar.credentials import Credentials, Failure
-from emulator.sidecar.exchange import outcome_of, pack, told, unpack
+from emulator.sidecar.exchange import encode_outcome, outcome_of, pack, unpack
 from emulator.sidecar.sts import Grant
 
 NOW = 1_795_597_200.0
@@ -24,7 +24,7 @@ def test_round_trip(fields: list[str]) -> None:
 @given(st.floats(1, 43200))
 def test_not_whole(seconds: float) -> None:
     """A message that broke off anywhere gives no credentials: its child died."""
-    message = pack(told(Grant("ASIA", "secret", "token", NOW + seconds, date=NOW, request_id="r")))
+    message = pack(encode_outcome(Grant("ASIA", "secret", "token", NOW + seconds, date=NOW, request_id="r")))
     broken = [outcome_of(message[:length], NOW)[0] for length in range(len(message))]
 
     assert {"ExchangeDied"} == {outcome.code if isinstance(outcome, Failure) else "" for outcome in broken}
@@ -32,7 +32,7 @@ def test_not_whole(seconds: float) -> None:
 
 def test_a_field_holds_no_end_of_field() -> None:
     """What a header of STS's answer holds can't shift the fields."""
-    outcome, request_id = outcome_of(pack(told(Failure("Throttling", "slow down", 400, "a\0b"))), NOW)
+    outcome, request_id = outcome_of(pack(encode_outcome(Failure("Throttling", "slow down", 400, "a\0b"))), NOW)
 
     assert ("Failure('Throttling', 'slow down', 400, 'a b')", "a b") == (repr(outcome), request_id)
 
@@ -55,7 +55,7 @@ def test_any_message(said: bytes) -> None:
 
 def test_a_failure_arrives_whole() -> None:
     """What STS said of a refusal, and how long it asks to wait, is what the server learns."""
-    outcome, request_id = outcome_of(pack(told(Failure("Throttling", "slow down", 429, "r", 20))), NOW)
+    outcome, request_id = outcome_of(pack(encode_outcome(Failure("Throttling", "slow down", 429, "r", 20))), NOW)
 
     assert isinstance(outcome, Failure)
     assert ("Throttling", "slow down", 429, 20, "r") == (
@@ -67,7 +67,7 @@ def test_a_failure_arrives_whole() -> None:
 @pytest.mark.parametrize(("date", "expected"), [(NOW - 100, 100), (NOW + 100, -100), (None, None)])
 def test_skew(date: float | None, expected: float | None) -> None:
     """By how much this clock is ahead of that of STS is known where STS tells its time."""
-    outcome, _ = outcome_of(pack(told(Grant("A", "s", "t", NOW + 3600, date=date, request_id="r"))), NOW)
+    outcome, _ = outcome_of(pack(encode_outcome(Grant("A", "s", "t", NOW + 3600, date=date, request_id="r"))), NOW)
 
     assert isinstance(outcome, Credentials)
     assert expected == outcome.skew_seconds
@@ -76,7 +76,9 @@ def test_skew(date: float | None, expected: float | None) -> None:
 @pytest.mark.parametrize("life", [-3600.0, 0.0, 1e9, float("inf"), float("nan")])
 def test_no_life(life: float) -> None:
     """Credentials that are dead already, or live for ever, are none: no second exchange follows at once."""
-    outcome, request_id = outcome_of(pack(told(Grant("A", "s", "t", NOW + life, date=None, request_id="r"))), NOW)
+    outcome, request_id = outcome_of(
+        pack(encode_outcome(Grant("A", "s", "t", NOW + life, date=None, request_id="r"))), NOW
+    )
 
     assert isinstance(outcome, Failure)
     assert ("BadAnswer", "r") == (outcome.code, request_id)

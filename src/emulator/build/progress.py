@@ -23,7 +23,7 @@ def say(text: str) -> None:
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> str:
-    """Return the last lines of a log, indented; a remark if there is none."""
+    """Return the last lines of a log, indented; a remark if it is missing."""
     if not log.exists():
         return f"    ({log} does not exist)"
     return "\n".join(f"    {line}" for line in log.read_text(errors="replace").splitlines()[-lines:])

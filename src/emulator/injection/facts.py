@@ -133,7 +133,7 @@ class Facts(ResourceFacts):
         f" || variables.region.matches({{{_REGION_PATTERNS}}}[variables.partition])"
     )
     def region_fits(self) -> bool:
-        """Is the region of the ARN's partition? Also with an endpoint of one's own, or an unknown partition."""
+        """Is the region of the ARN's partition? True with a custom endpoint or an unknown partition."""
         row = PARTITIONS.get(self.partition)
         if self.region == "" or self.parameters["stsEndpoint"] or row is None:
             return True
@@ -188,18 +188,18 @@ class Facts(ResourceFacts):
 
     @fact("variables.redirect_mode == 'env'")
     def env(self) -> bool:
-        """Are the app's containers to be told by a variable?"""
+        """Do the app's containers get a variable that points to the emulator?"""
         return self.redirect_mode == "env"
 
-    # With rules of its own a pod needs the emulator's: by its user they tell it from the app.
+    # With the redirect's rules a pod needs the emulator's own user, by which they distinguish it from the app.
     @fact(f"!(variables.env && {param('emulatorUser')} == 'cluster')")
     def own_user(self) -> bool:
-        """Has the emulator uid and gid of its own, rather than those that the cluster assigns?"""
+        """Does the emulator have its own uid and gid, rather than those that the cluster assigns?"""
         return not (self.env and self.parameters["emulatorUser"] == "cluster")
 
     @fact(f"'http://127.0.0.1:' + {param('port')}")
     def endpoint(self) -> str:
-        """Where the emulator serves clients that are told by a variable."""
+        """Where the emulator serves clients that find it by a variable."""
         return f"http://127.0.0.1:{self.parameters['port']}"
 
     # With a role ARN there are annotations, to which one can be added.
@@ -247,12 +247,12 @@ class Facts(ResourceFacts):
 
     @fact(_needs("istio"))
     def needs_istio(self) -> bool:
-        """Is Istio to be told of the health port?"""
+        """Does the pod need Istio's annotation for the health port?"""
         return self._needs("istio")
 
     @fact(_needs("linkerd"))
     def needs_linkerd(self) -> bool:
-        """Is Linkerd?"""
+        """Does it need Linkerd's?"""
         return self._needs("linkerd")
 
     def _needs(self, mesh: str) -> bool:
@@ -475,7 +475,7 @@ class Facts(ResourceFacts):
         ".split(',').map(g, g.trim()).filter(g, g != '')"
     )
     def allowed_roles(self) -> list[str]:
-        """Globs on the ARN, of the namespace, or of the installation where the namespace has none."""
+        """Globs on the ARN: the namespace's, or the installation's if the namespace does not set any."""
         listed = self.namespace_annotations.get(names.ANNOTATION_ALLOWED_ROLES, self.parameters["allowedRoles"])
         return [glob.strip() for glob in listed.split(",") if glob.strip()]
 

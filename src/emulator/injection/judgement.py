@@ -1,4 +1,4 @@
-"""What the rules say of a pod.
+"""Applies the rules to a pod.
 
 Each rule that finds something gives one line.
 """
@@ -52,7 +52,7 @@ def line(rule: Rule, found: str, facts: Facts) -> str:
 
 
 def is_of(rule: Rule, message: str) -> bool:
-    """Tell whether a message of an API server is one that the rule gave, whatever its values."""
+    """Tell whether a message of an API server comes from this rule, with any values."""
     texts = Template.pattern.sub("\0", rule.message).split("\0")
     return re.search(".*".join(map(re.escape, texts)), message, re.DOTALL) is not None
 

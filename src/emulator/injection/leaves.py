@@ -61,7 +61,7 @@ class When:
 
 @dataclass(frozen=True)
 class Ensure:
-    """Make the pod's list at `path` if there is none."""
+    """Create the pod's list at `path` if it is missing."""
 
     path: str
     when: tuple[str, ...]
@@ -110,6 +110,6 @@ class MoveFirst:
 
 @dataclass(frozen=True)
 class EnsureVariables:
-    """Make the `env` of the containers that `steps` add to, where there is none."""
+    """Create `env` in the containers that `steps` add to, where it is missing."""
 
     steps: tuple[AddVariables, ...]

@@ -20,6 +20,6 @@ class Once(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, instance: Any, owner: type) -> T:  # noqa: ANN401 - whatever it is an attribute of
+    def __get__(self, instance: Any, owner: type) -> T:  # noqa: ANN401 - an instance of any class
         value = instance.__dict__[self._name] = self._find(instance)
         return value

@@ -82,7 +82,7 @@ class Pod:
 
     @fact(f"variables.role_arn.matches({text(ROLE_ARN_PATTERN)}) ? variables.role_arn.split(':')[1] : ''")
     def partition(self) -> str:
-        """The ARN's partition; '' when the ARN is none."""
+        """The ARN's partition; '' if the ARN is malformed."""
         return self.role_arn.split(":")[1] if re.fullmatch(ROLE_ARN_PATTERN, self.role_arn) else ""
 
     @fact("object.spec.?initContainers.orValue([])")
@@ -118,7 +118,7 @@ class Pod:
     # A pod without containers is refused by the API server, but only after admission.
     @fact(f"!({text(DEFAULT_CONTAINER)} in variables.annotations) && variables.main_containers.size() > 0")
     def no_default_container(self) -> bool:
-        """Has nobody said which container kubectl means, and is there one?"""
+        """Does the pod lack the annotation of kubectl's default container, and have a container?"""
         return DEFAULT_CONTAINER not in self.annotations and self.main_containers != []
 
     @fact("object.metadata.?ownerReferences.orValue([]).exists(o, o.kind == 'Job')")
@@ -128,7 +128,7 @@ class Pod:
 
     @fact("object.spec.?securityContext.?appArmorProfile.?type.orValue('') == 'Localhost'")
     def own_apparmor(self) -> bool:
-        """Has the pod an AppArmor profile of its own?"""
+        """Does the pod set an AppArmor profile?"""
         return bool(at(self.spec, "securityContext", "appArmorProfile", "type") == "Localhost")
 
     # A node must match one of them.

@@ -1,4 +1,4 @@
-"""What is added to a pod: said here once, as data. `patch` reads it for the webhook, `cel` prints it for a policy.
+"""What is added to a pod, as data, in this one place. `patch` reads it for the webhook, `cel` prints it for a policy.
 
 `PARAMETERS` are the settings of an installation; `STEPS` are the additions, in order. A step's `when` names facts that
 must all hold; a value is a tree of dict, list and constants with nodes of `leaves` as leaves. The text of a pod's owner

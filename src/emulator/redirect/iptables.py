@@ -39,7 +39,7 @@ class Iptables:
         return self._run([self.program, "-w", str(LOCK_SECONDS), "-t", "nat", "-S"]).splitlines()
 
     def write(self, port: int) -> None:
-        """Put the redirect into effect, whatever was there, with no moment between in which it is not."""
+        """Put the redirect into effect, whatever was there before, without a moment in which it is missing."""
         plan = restore_input(self.family, port, self.rules())
         self._run([f"{self.program}-restore", "--noflush", "-w", str(LOCK_SECONDS)], plan)
         if wrong := fault(self.family, port, self.rules()):

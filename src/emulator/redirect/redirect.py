@@ -172,7 +172,7 @@ def closed(family: Family, why: str) -> str:
 
 
 def late(settings: RedirectSettings, what: str) -> str:
-    """Return the line about an emulator that was waited for without success."""
+    """Return the line about an emulator that did not start in time."""
     seconds = settings.startup_seconds + names.STARTUP_MARGIN_SECONDS
     remedy = f"see the log of container {names.EMULATOR_CONTAINER}"
     return f"the emulator {what} at port {settings.health_port} within {seconds} s: {remedy}"

@@ -36,6 +36,6 @@ class Clock:
         return boot + self._ahead_of_boot
 
     def on_wall(self, at: float) -> float:
-        """Return what the wall clock, as it is set now, shows when it is `at` by this one: what clients are told."""
+        """Return what the wall clock, as it is set now, shows when it is `at` by this one, for clients."""
         behind = self.now() - self._wall()
         return at - behind if behind > DRIFT_SECONDS else at

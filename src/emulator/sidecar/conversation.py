@@ -61,7 +61,7 @@ class Conversation:
         self.state = READING
         self.waiting: Request | None = None  # the request that waits for its answer
 
-    def hear(self, data: bytes, now: float) -> bytes:
+    def feed(self, data: bytes, now: float) -> bytes:
         """Take what the client sent and return what to answer now, b"" if nothing."""
         if not self.buffer and self.state == READING:
             seen = self.answering.reader.seen.get(data)

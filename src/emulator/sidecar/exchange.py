@@ -24,15 +24,15 @@ FILE_DESCRIPTORS = 65536
 
 
 class Exchange:
-    """One exchange under way: the child, and what it has said so far."""
+    """One exchange under way: the child, and what it has sent so far."""
 
-    __slots__ = ("_child", "_said", "deadline", "fd", "started_at")
+    __slots__ = ("_child", "_received", "deadline", "fd", "started_at")
 
     def __init__(self, settings: "ServeSettings", duration_seconds: int, now: float) -> None:
         """Start it. The caller must have one thread only, as `fork` demands; OSError if there can't be a child."""
         self.started_at = now
         self.deadline = now + LIMIT_SECONDS + GRACE_SECONDS
-        self._said = b""
+        self._received = b""
         self.fd, child_fd = posix.pipe()
         parent = posix.getpid()
         try:
@@ -48,7 +48,7 @@ class Exchange:
     def read(self) -> bool:
         """Take what the child says; True once it has ended."""
         part = posix.read(self.fd, PIPE_SIZE)
-        self._said += part
+        self._received += part
         return not part
 
     def end(self, now: float) -> "tuple[Credentials | Failure, str]":
@@ -56,16 +56,16 @@ class Exchange:
         posix.close(self.fd)
         posix.kill(self._child, SIGKILL)
         posix.waitpid(self._child, 0)
-        return outcome_of(self._said, now)
+        return outcome_of(self._received, now)
 
 
-def outcome_of(said: bytes, now: float) -> "tuple[Credentials | Failure, str]":
-    """Return the outcome that a child has said, and the id of STS's answer; a Failure if it did not say all of it.
+def outcome_of(received: bytes, now: float) -> "tuple[Credentials | Failure, str]":
+    """Return the outcome that a child sent, and the id of STS's answer; a Failure if the message is incomplete.
 
-    The child is who speaks with the world: whatever it says, the server goes on.
+    The child talks to the network: the server goes on whatever it sends.
     """
     try:
-        kind, *fields = unpack(said)
+        kind, *fields = unpack(received)
         if kind == "failure":
             code, message, status, request_id, wait_seconds = fields
             return Failure(code, message, int(status), request_id, float(wait_seconds)), request_id
@@ -93,7 +93,7 @@ def _run_child(settings: "ServeSettings", duration_seconds: int, fd: int, parent
         posix.closerange(3, fd)
         posix.closerange(fd + 1, FILE_DESCRIPTORS)
         _forbid_cores(parent)
-        posix.write(fd, pack(_told(settings, duration_seconds)))
+        posix.write(fd, pack(_exchanged(settings, duration_seconds)))
     finally:
         posix._exit(0)  # noqa: SLF001 - the way out of a forked child
 
@@ -105,16 +105,16 @@ def _forbid_cores(parent: int) -> None:
     forbid(0, parent)
 
 
-def _told(settings: "ServeSettings", duration_seconds: int) -> list[str]:
+def _exchanged(settings: "ServeSettings", duration_seconds: int) -> list[str]:
     from emulator.sidecar.fetch import fetch  # noqa: PLC0415 - TLS is for the child
 
     try:
-        return told(fetch(settings, duration_seconds, LIMIT_SECONDS))
+        return encode_outcome(fetch(settings, duration_seconds, LIMIT_SECONDS))
     except Exception as error:  # noqa: BLE001 - a defect of ours; its text might hold the token
-        return told(Failure("ExchangeFailed", f"defect: {type(error).__name__}"))
+        return encode_outcome(Failure("ExchangeFailed", f"defect: {type(error).__name__}"))
 
 
-def told(outcome: "Grant | Failure") -> list[str]:
+def encode_outcome(outcome: "Grant | Failure") -> list[str]:
     """Return what a child says of its outcome."""
     if isinstance(outcome, Failure):
         wait_seconds = str(outcome.retry_after_seconds)

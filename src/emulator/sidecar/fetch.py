@@ -41,7 +41,7 @@ def fetch(settings: "ServeSettings", duration_seconds: int, limit_seconds: float
 
 def _exchange(settings: "ServeSettings", duration_seconds: int, token: str, deadline: float) -> Grant | Failure:
     host, port, path = split_url(settings.sts_url)
-    if is_insecure(settings.sts_url):  # the settings allow it; a proxy for https is none for http
+    if is_insecure(settings.sts_url):  # the settings allow it; a proxy for https does not serve http
         stream = in_the_clear(dial(host, port, deadline))
         default_port = HTTP_PORT
     else:
@@ -68,7 +68,7 @@ def _root_files(settings: "ServeSettings") -> list[str | None]:
 
 
 def read_token(path: str) -> str:
-    """Return the token in the file; Unreachable if there is none, as for a moment while the kubelet replaces it."""
+    """Return the token in the file; Unreachable if it is missing, as briefly while the kubelet replaces it."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs 15 ms
             token = file.read(TOKEN_LIMIT).decode("ascii").strip()

@@ -1,4 +1,4 @@
-"""What the kubelet and Prometheus may ask, on a port of its own that never gives a credential."""
+"""Probes for the kubelet and metrics for Prometheus, on a separate port that never serves credentials."""
 
 from emulator.names import LIVE_PATH, METRICS_PATH, READY_PATH, STARTUP_PATH
 from emulator.sidecar.credentials import REFUSED, Lifecycle

@@ -32,7 +32,7 @@ NO_CREDENTIALS = Failure("NoCredentials", "no credentials: an exchange with STS 
 
 
 class Service:
-    """What is served now: the role's name at all times, credentials or the reason why there are none."""
+    """What is served now: always the role's name, and credentials or the reason for their absence."""
 
     __slots__ = (
         "account_id",
@@ -62,7 +62,7 @@ class Service:
         self.hopeful = False  # an exchange is under way that may well bring credentials
 
     def offer(self, credentials: Credentials, on_wall: "Callable[[float], float]" = float) -> None:
-        """Serve these credentials until they expire; `on_wall` makes of a time the one that clients are told."""
+        """Serve these credentials until they expire; `on_wall` converts a time to the one that clients are sent."""
         fields = document(credentials, on_wall)
         self.document = Response(200, json_object(fields))
         self.extended_document = Response(200, json_object({**fields, "AccountId": self.account_id}))

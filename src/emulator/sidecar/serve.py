@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def end_on_sigterm(after_seconds: int) -> None:
-    """Let SIGTERM raise SystemExit: at once, or later where the app is told to end at the same time."""
+    """Let SIGTERM raise SystemExit: at once, or later where the app receives it at the same time."""
 
     def end(_number: int, _frame: object) -> None:
         raise SystemExit

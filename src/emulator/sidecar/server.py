@@ -181,7 +181,7 @@ class Server:
             self._close(connection)
         elif connection.state != REFUSED:
             begun = connection.buffer != b""
-            output = connection.hear(data, now)
+            output = connection.feed(data, now)
             if output or connection.state == WAITING or not begun:  # else the time runs on from its first byte
                 self._send(connection, output, now)
 

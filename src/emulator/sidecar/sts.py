@@ -36,7 +36,7 @@ PLACES = {
 
 
 class Grant:
-    """What STS gave; `expiration` and `date` in Unix seconds of the clock of STS, `date` None if it was not told."""
+    """What STS gave; `expiration` and `date` in Unix seconds of STS's clock, `date` None if STS did not send it."""
 
     __slots__ = ("access_key_id", "date", "expiration", "request_id", "secret_access_key", "token")
 
@@ -109,7 +109,7 @@ def _quote(value: str) -> str:
 
 
 def read_answer(data: bytes) -> Answer | None:
-    """Return the HTTP answer in `data`, all that the other side sent; None if it broke off or is not HTTP."""
+    """Return the HTTP answer in `data`, all that the other side sent; None if it is truncated or is not HTTP."""
     status = "100"
     while status.startswith("1"):  # an interim answer: the real one follows
         head, separator, data = data.partition(b"\r\n\r\n")
@@ -253,7 +253,7 @@ def _is_key(text: str) -> bool:
 
 
 def _timestamp(text: str) -> float | None:
-    """Return an ISO 8601 time in Unix seconds, None if it is none; without a zone it is UTC."""
+    """Return an ISO 8601 time in Unix seconds, None if it is malformed; without a zone it is UTC."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:

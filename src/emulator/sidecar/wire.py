@@ -32,7 +32,7 @@ REASONS = {
 
 
 class Malformed(Exception):  # noqa: N818 - the word of RFC 9112
-    """The bytes are no request that can be answered but by `status`, after which the connection ends."""
+    """A malformed or oversized request: `status` is the only answer, after which the connection ends."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -131,7 +131,7 @@ def parse(data: bytes) -> Request | None:
 
 
 def awaits_continue(data: bytes) -> bool:
-    """Tell whether the client of a request that is not whole holds its body back until it is told to go on."""
+    """Tell whether the client of a request that is not whole waits for 100 Continue before it sends its body."""
     head = _parse_head(data)
     return head is not None and head.expects_continue and head.size == len(data)
 
@@ -226,7 +226,7 @@ def _options(headers: dict[bytes, list[bytes]], name: bytes) -> set[bytes]:
 
 
 def _body_length(headers: dict[bytes, list[bytes]], *, http_1_0: bool) -> int | None:
-    """Return the body's length, None for a chunked one. Without a word about it there is none, for PUT too."""
+    """Return the body's length, None for a chunked one; 0 without a header about it, for PUT too."""
     lengths = set(headers.get(b"content-length", ()))
     chunked = b"transfer-encoding" in headers
     if len(lengths) > 1 or (chunked and (lengths or http_1_0)):

@@ -209,7 +209,7 @@ def _respond(scene: Scene) -> Callable[[Request, float], Response | None]:
 
 def _answered(conversation: Conversation, scene: Scene, piece: bytes) -> bytes:
     """Return what a server sends after a client has sent a piece, until it reads again."""
-    output = more = conversation.hear(piece, NOW)
+    output = more = conversation.feed(piece, NOW)
     while conversation.waiting is not None or len(more) >= OUTPUT_LIMIT:
         assert len(more) < OUTPUT_LIMIT + ANSWER_LIMIT
         if conversation.waiting is None:

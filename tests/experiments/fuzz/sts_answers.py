@@ -11,7 +11,7 @@ import re
 from emulator import log
 from emulator.sidecar import imds
 from emulator.sidecar.credentials import Credentials, Failure
-from emulator.sidecar.exchange import outcome_of, pack, told
+from emulator.sidecar.exchange import encode_outcome, outcome_of, pack
 from emulator.sidecar.sts import CODE_LIMIT, MESSAGE_LIMIT, TOKEN_PART, Grant, read_answer, read_outcome
 
 NOW = 1_795_597_200.0  # 2026-11-25T09:00:00Z
@@ -36,7 +36,7 @@ def one_input(data: bytes) -> None:
     # An answer that tells no length ends with its connection: one XML document is then all of it, whatever follows.
     if isinstance(broken, Grant) and _tells_length(data):
         assert _keys(broken) == _keys(outcome), "credentials of half an answer"
-    message = pack(told(outcome))
+    message = pack(encode_outcome(outcome))
     half, _ = outcome_of(message[: int(len(message) * place)], NOW)
     assert isinstance(half, Failure), "credentials of half a message"
 
@@ -56,7 +56,7 @@ def read(data: bytes) -> Grant | Failure:
 
 def carried(outcome: Grant | Failure) -> tuple[Credentials | Failure, str]:
     """Return the outcome as it arrives in the parent."""
-    return outcome_of(pack(told(outcome)), NOW)
+    return outcome_of(pack(encode_outcome(outcome)), NOW)
 
 
 def judge(arrived: tuple[Credentials | Failure, str], data: bytes) -> None:

@@ -139,7 +139,7 @@ BUILDERS = {"docker": docker, "podman": podman, "buildah": buildah}
 
 
 def choose(name: str = "") -> Builder:
-    """Return the builder called `name`, else the first one that works here; installs buildah if there is none."""
+    """Return the builder called `name`, else the first one that works here; installs buildah if none works."""
     if name:
         return BUILDERS[name]()
     if apt.program("docker") and works("docker", "version", "--format", "{{.Server.Version}}") and has_buildkit():

@@ -1,4 +1,4 @@
-"""The words of manifests/components: what an app repository's kustomization is given, said for every kind of workload.
+"""The words of manifests/components: what an app repository's kustomization is given, for every kind of workload.
 
 These are patches for the pod template of each kind, and what the injection adds to a pod, taken from an injected one.
 """
