@@ -326,7 +326,15 @@ def test_reproducible() -> None:
             first = make(before, fresh=True)
 
     assert first.digests == second.digests
-    assert first.config == second.config
+    # The BuildKit of docker before 23 knows nothing of SOURCE_DATE_EPOCH: its images say when they were built.
+    dated = builder.name == "docker" and not builders.works("docker", "buildx", "version")
+    assert _undated(first) == _undated(second) if dated else first.config == second.config
+
+
+def _undated(image: Archive) -> object:
+    """Return an image's configuration without times."""
+    history = [{key: value for key, value in step.items() if key != "created"} for step in image.config["history"]]
+    return {**image.config, "created": "", "history": history}
 
 
 def packages(image: Archive) -> object:

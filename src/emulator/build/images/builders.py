@@ -26,14 +26,16 @@ MANY_LAYERS = 300  # about 4 GB, 50 builds
 ROOT = Path(__file__).parents[4]
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 HERE = f"linux/{ARCHITECTURES[os.uname().machine]}"
+# Old builders don't set BuildKit's argument, docker before 23 not where a Dockerfile declares it.
+_BUILD_PLATFORM = f"--build-arg=BUILDPLATFORM={HERE}"
 # Of podman and buildah, which are one program there. Steps run by chroot: that needs neither a container runtime nor
-# more privileges than this process has. Old ones lack BuildKit's argument with the platform that builds.
+# more privileges than this process has.
 BUILD = (
     "--isolation=chroot",
     "--layers",
     "--pull=never",
     "--identity-label=false",
-    f"--build-arg=BUILDPLATFORM={HERE}",
+    _BUILD_PLATFORM,
 )
 
 
@@ -114,7 +116,7 @@ class Builder:
 def docker() -> Builder:
     """Docker, by its engine."""
     save = ("save", "--output", "{archive}", "{image}")
-    return Builder("docker", ("docker",), ("build", "--network=host"), save, stamps=False)
+    return Builder("docker", ("docker",), ("build", "--network=host", _BUILD_PLATFORM), save, stamps=False)
 
 
 def podman() -> Builder:
