@@ -262,19 +262,29 @@ def test_advice_as_at_admission() -> None:
     assert told == [line.seen for line in found if line.subject == "pod"]
 
 
-def ca_bundle(ends: datetime) -> str:
-    """Return a base64 PEM of a CA certificate that ends then."""
+def ca_bundle(ends: datetime, days: int = 400) -> str:
+    """Return a base64 PEM of a CA certificate that ends then, after so many days."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "ca")])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), 1)
-        .not_valid_before(ends - timedelta(days=400))
+        .not_valid_before(ends - timedelta(days=days))
         .not_valid_after(ends)
         .sign(key, hashes.SHA256())
     )
     from cryptography.hazmat.primitives.serialization import Encoding  # noqa: PLC0415
 
     return base64.b64encode(certificate.public_bytes(Encoding.PEM)).decode()
+
+
+def test_newest_certificate() -> None:
+    """An authority of before, which lasts for long, does not hide that the certificate in use expires."""
+    now = datetime.now(UTC)
+    pems = (ca_bundle(now + timedelta(days=300)), ca_bundle(now + timedelta(days=1), days=30))
+    bundle = base64.b64encode(b"".join(base64.b64decode(pem) for pem in pems)).decode()
+    found = check_cluster.certificate({"name": "w", "clientConfig": {"caBundle": bundle}})
+
+    assert (found.state, found.seen) == ("warning", f"expires on {now + timedelta(days=1):%Y-%m-%d}")
 
 
 @pytest.mark.parametrize(

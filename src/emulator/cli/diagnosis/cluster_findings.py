@@ -126,7 +126,7 @@ def admission(cluster: Cluster) -> list[Finding]:
 
 
 def certificate(entry: dict[str, Any]) -> Finding:
-    """Is there a CA certificate in the webhook configuration that has not expired?"""
+    """Is the newest certificate in the webhook configuration, which is the one in use, still valid?"""
     subject = f"certificate of {entry['name']}"
     bundle = entry["clientConfig"].get("caBundle")
     if not bundle:
@@ -134,7 +134,7 @@ def certificate(entry: dict[str, Any]) -> Finding:
     from cryptography import x509  # noqa: PLC0415 - an extra, for this command alone
 
     try:
-        ends = max(item.not_valid_after_utc for item in x509.load_pem_x509_certificates(base64.b64decode(bundle)))
+        certificates = x509.load_pem_x509_certificates(base64.b64decode(bundle))
     except ValueError:
         return failed(
             subject,
@@ -142,13 +142,15 @@ def certificate(entry: dict[str, Any]) -> Finding:
             "see what fills it in: with certificate.mode `self` restart the webhook, with `secret` set"
             " certificate.caBundle",
         )
+    # Those of before stay for a while, up to a year after an upgrade from 0.1.0.
+    ends = max(certificates, key=lambda item: item.not_valid_before_utc).not_valid_after_utc
     days = (ends - datetime.now(UTC)).days
     if days < 0:
         remedy = "renew it; with certificate.mode `self` restart the webhook"
-        return failed(subject, f"the CA expired on {ends:%Y-%m-%d}", remedy)
+        return failed(subject, f"expired on {ends:%Y-%m-%d}", remedy)
     if days < EXPIRY_WARNING_DAYS:
-        return warning(subject, f"the CA expires on {ends:%Y-%m-%d}", "see why it has not been renewed")
-    return ok(subject, f"CA valid until {ends:%Y-%m-%d}")
+        return warning(subject, f"expires on {ends:%Y-%m-%d}", "see why it has not been renewed")
+    return ok(subject, f"valid until {ends:%Y-%m-%d}")
 
 
 def service(cluster: Cluster, entry: dict[str, Any]) -> Finding:
