@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -431,3 +432,45 @@ def test_arrived(at: tuple[str, int], sender: tuple[str, int], expected: bool) -
 def test_holders(port: int, addresses: tuple[str, ...], expected: set[int]) -> None:
     """Who listens on a port, at one of these addresses, is known by user."""
     assert expected == proof.holders(proof.sockets(TCP), addresses, port)
+
+
+class FakeClient:
+    """A socket whose connection the emulator answers."""
+
+    def __init__(self, _: int) -> None:
+        self.answers = [b"HTTP/1.1 200 OK\r\nServer: EC2ws\r\n\r\n", b""]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def settimeout(self, _: float) -> None:
+        """Never wait."""
+
+    def connect(self, _: tuple[str, int]) -> None:
+        """Connect at once."""
+
+    def sendall(self, _: bytes) -> None:
+        """Take the request."""
+
+    def getsockname(self) -> tuple[str, int]:
+        """Return this end's address."""
+        return ("192.0.2.2", 40000)
+
+    def recv(self, _: int) -> bytes:
+        """Return the next part of the answer."""
+        return self.answers.pop(0)
+
+
+def test_connection_that_is_established_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other end may be missing from the kernel's list for a moment after the client has connected."""
+    listening = proof.Row(("127.0.0.1", 16925), ("0.0.0.0", 0), proof.LISTEN, 16925)  # noqa: S104
+    connected = proof.Row(("127.0.0.1", 16925), ("192.0.2.2", 40000), proof.ESTABLISHED, 16925)
+    lists = [[listening], [], [listening], [listening, connected]]  # two of the holders, then of the connection
+    monkeypatch.setattr(proof, "Socket", FakeClient)
+    monkeypatch.setattr(proof, "_sockets", lambda _: lists.pop(0))
+
+    proof._is_emulator(IPV4, 16925)  # noqa: SLF001 - a moment that can't be had on purpose from outside
+
+    assert lists == []

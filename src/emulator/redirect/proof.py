@@ -82,7 +82,9 @@ def _is_emulator(family: Family, port: int) -> None:
     with Socket(family.inet) as client:
         client.settimeout(SECONDS)
         client.connect((family.address, names.IMDS_PORT))
-        if not arrived(_sockets(family), (family.loopback, port), client.getsockname()[:2]):
+        at, sender = (family.loopback, port), client.getsockname()[:2]
+        # Its other end may take a moment to be established: gVisor's network works on its own time.
+        if not wait_until(lambda: arrived(_sockets(family), at, sender), time.monotonic() + SECONDS):
             raise ProofError(f"a connection does not arrive at {family.loopback} port {port}")
         client.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % family.address.encode())
         if SERVER not in _head(client):
