@@ -7,11 +7,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 
+from emulator.build.images.stage import sysroot
 from tests.support.tools.table import TOOLS
 
 ROOT = Path(__file__).parents[3]
@@ -124,15 +127,22 @@ def audit(requirements: Path) -> Audit:
 
 
 @pytest.mark.claim("S52")
-def test_newest_packages() -> None:
-    """The build fails where Debian's security suite is not asked, or something newer was left aside."""
-    (step,) = re.findall(r"^RUN (apt-get(?:.|\n)*?[^\\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
-    commands = [" ".join(command.replace("\\", "").split()) for command in step.split("&&")]
+@pytest.mark.parametrize(("suites", "asked"), [("trixie trixie-security", True), ("trixie trixie-updates", False)])
+def test_newest_packages(suites: str, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: FBT001
+    """Packages come from lists that have just been fetched, and not without Debian's security suite."""
+    done: list[str] = []
 
-    assert "apt-get update" == commands[0]
-    assert "apt-get upgrade -y" in commands
-    assert "apt-get indextargets --format '$(CODENAME)' | grep -q -- -security$" in commands
-    assert "! apt-get --just-print dist-upgrade | grep ^Inst" == commands[-1]
+    def run(command: list[str], **_: object) -> SimpleNamespace:
+        done.append(next(word for word in command[1:] if not word.startswith("-")))
+        return SimpleNamespace(stdout=suites)
+
+    monkeypatch.setattr("emulator.build.images.stage.sysroot.subprocess.run", run)
+    monkeypatch.setattr(sysroot, "certificates", lambda _: None)
+    with nullcontext() if asked else pytest.raises(SystemExit, match="security suite"):
+        sysroot.make(tmp_path, "amd64", ["python3"])
+
+    assert done == ["update", "indextargets", *(["install"] if asked else [])]
+    assert (tmp_path / sysroot.DPKG / "status").read_text() == ""  # nothing older is there already
 
 
 @pytest.mark.claim("S53")
