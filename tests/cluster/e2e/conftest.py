@@ -7,6 +7,7 @@ A test says by the mark `runs` what it needs on the cluster; all of it is create
 import os
 import uuid
 from collections.abc import Generator, Iterator
+from http import HTTPStatus
 
 import pytest
 from pytest_helm_charts.clusters import ExistingCluster
@@ -17,7 +18,7 @@ from tests.cluster.e2e.fleet import Fleet
 from tests.support import demo
 from tests.support.clusters.provider import choose
 from tests.support.kubernetes import images, release, sts
-from tests.support.kubernetes.kube import Kube, Object, path
+from tests.support.kubernetes.kube import Kube, Object, RefusedError, path, wait_for
 from tests.support.kubernetes.pods import DOWN_ROLE, SLOW_ROLE, WAIT, Team, container, roles
 from tests.support.kubernetes.release import VALUES, Release
 from tests.support.kubernetes.sts import ClusterSts
@@ -27,6 +28,8 @@ FAULTS = (
     {"role": DOWN_ROLE, "answer": "error", "code": "InternalFailure"},
     {"role": SLOW_ROLE, "delaySeconds": 2},
 )
+
+FORGET_SECONDS = 30
 
 _RUN = f"e2e-{uuid.uuid4().hex[:5]}"
 _MARKS = (
@@ -96,7 +99,18 @@ def survivor(kube: Kube) -> Iterator[Object]:
     labels = {names.LABEL_ENABLED: names.LABEL_ENABLED_VALUE}
     spec = {"containers": [{**container("app", WAIT), "volumeMounts": []}], "terminationGracePeriodSeconds": 1}
     metadata = {"name": "before", "namespace": namespace, "labels": labels}
-    yield kube.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+    def created() -> Object | None:
+        try:
+            return kube.create(pod)
+        except RefusedError as error:
+            if error.status != HTTPStatus.FORBIDDEN:
+                raise
+            return None
+
+    # The API server goes on with the guard of a demo for a moment after its removal.
+    yield wait_for("the guard of a demo has gone", created, FORGET_SECONDS)
     kube.delete(path("v1", "Namespace", name=namespace))
 
 

@@ -183,7 +183,7 @@ def test_parameters_are_reread(api: FakeApi, environ: dict[str, str], tmp_path: 
         assert "level=warning event=parameter message=\"durationSeconds='900': SDKs" in webhook.log
         changed = patch(webhook.port, api)
         (tmp_path / "parameters" / "region").unlink()
-        wait_for("it says so", lambda: "there is no region" in webhook.log)
+        wait_for("it says so", lambda: "region is missing" in webhook.log)
 
         assert changed == patch(webhook.port, api)
         assert webhook.is_ready()
